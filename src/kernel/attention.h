@@ -1,0 +1,38 @@
+/* Attention over the keys that a pattern shows: tiled online softmax (Milakov and Gimelshein 2018;
+ * Dao et al. 2022, arXiv 2205.14135). Nothing of size length × length exists. */
+#ifndef SPAR_KERNEL_ATTENTION_H
+#define SPAR_KERNEL_ATTENTION_H
+
+#include "kernel/kernel.h"
+#include "spar/pattern.h"
+
+/* One head of one sequence. Queries and keys are found by position: the query at position p is row
+ * p − q_first of q; key j is row (ring ? j mod ring : j) of k and v. */
+typedef struct spar__attention_args {
+    int64_t head_dim, value_dim;
+    real scale;
+    const real *q;      /* rows q_stride apart */
+    const void *k, *v;  /* rows k_stride, v_stride elements apart */
+    spar__type kv_type; /* SPAR__F32; in caches also bf16, f16 */
+    int64_t q_stride, k_stride, v_stride, q_first, ring;
+    const int32_t *first; /* [queries] first visible key (packed documents); NULL = 0 */
+    /* score += bias[clamp(i − j + bias_zero, 0, n_bias − 1)] for query i and key j; NULL = none.
+     * ALiBi and relative bias are both tables of this kind. */
+    const real *bias;
+    int64_t bias_zero, n_bias;
+    /* Output rows; m and l are the running maximum and sum [queries] between the parts of a pattern.
+     * `start`: the query's first part; `finish`: divide by l and put the logsumexp into lse
+     * ([queries] or NULL). A query that sees nothing gives zeros. */
+    real *out, *m, *l, *lse;
+    int64_t out_stride;
+    bool start, finish;
+    /* Backward, every part: adds to dq, dk, dv (strides as q, k, v) and dbias (NULL = none).
+     * delta [queries] = Σ dout·out. */
+    const real *dout, *delta;
+    real *dq, *dk, *dv, *dbias;
+} spar__attention_args;
+
+/* Bytes of workspace that attend (or attend_back) needs for these widths. */
+size_t spar__attention_workspace(int64_t head_dim, int64_t value_dim, bool backward);
+
+#endif

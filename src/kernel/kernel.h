@@ -1,0 +1,110 @@
+/* The table of primitives: all arithmetic of the operations goes through it.
+ *
+ * Kernels are written once in kernel/isa, compiled for each instruction set, and chosen when first
+ * asked for: the best that the CPU has, or what SPAR_ISA names (scalar, avx2, avx512, neon). They
+ * take a caller's memory and threads: none allocates, locks or starts threads, so each is called
+ * on a part of the rows by a parallel region above it. */
+#ifndef SPAR_KERNEL_KERNEL_H
+#define SPAR_KERNEL_KERNEL_H
+
+#include "tensor/tensor.h"
+
+typedef spar__real real;
+
+typedef enum spar__activation {
+    SPAR__RELU,
+    SPAR__GELU,
+    SPAR__GELU_TANH,
+    SPAR__SILU,
+    SPAR__IDENTITY,
+    SPAR__N_ACTIVATIONS
+} spar__activation; /* named "relu", "gelu", "gelu-tanh", "silu", "none" in configurations */
+
+struct spar__attention_args; /* kernel/attention.h */
+struct spar_tile;            /* spar/pattern.h */
+
+typedef struct spar__kernels {
+    const char *isa;
+
+    /* ---- vectors of n ---- */
+    void (*add)(real *y, const real *x, int64_t n);                  /* y += x */
+    void (*axpy)(real *y, real a, const real *x, int64_t n);         /* y += a·x */
+    void (*scale)(real *y, real a, int64_t n);                       /* y *= a */
+    void (*mul)(real *out, const real *a, const real *b, int64_t n); /* out = a·b */
+    real (*dot)(const real *a, const real *b, int64_t n);
+    double (*sum_squares)(const real *x, int64_t n);
+    bool (*finite)(const real *x, int64_t n);
+    void (*to_bf16)(uint16_t *y, const real *x, int64_t n); /* nearest, ties to even */
+    void (*from_bf16)(real *y, const uint16_t *x, int64_t n);
+    void (*to_f16)(uint16_t *y, const real *x, int64_t n);
+    void (*from_f16)(real *y, const uint16_t *x, int64_t n);
+
+    /* ---- activations: y = f(x); dx = dy·f'(x), or += when `add` ---- */
+    void (*activate)(spar__activation f, real *y, const real *x, int64_t n);
+    void (*activate_back)(spar__activation f, real *dx, const real *x, const real *dy, int64_t n,
+                          bool add);
+    /* gated: y = f(g)·u */
+    void (*gate)(spar__activation f, real *y, const real *g, const real *u, int64_t n);
+    void (*gate_back)(spar__activation f, real *dg, real *du, const real *g, const real *u,
+                      const real *dy, int64_t n, bool add);
+
+    /* ---- norms of one row of n: layer norm when `center`, else RMS; bias may be NULL ----
+     * stats: [2] mean and 1/deviation. Backward: dx (+)=; dweight, dbias += (either may be NULL). */
+    void (*norm)(real *y, real *stats, const real *x, const real *weight, const real *bias, real eps,
+                 bool center, int64_t n);
+    void (*norm_back)(real *dx, real *dweight, real *dbias, const real *x, const real *weight,
+                      const real *stats, const real *dy, bool center, int64_t n, bool add);
+
+    /* ---- softmax and cross entropy of one row ---- */
+    void (*softmax)(real *x, int64_t n); /* in place */
+    /* In place, logits → gradient of scale·(cross entropy with label smoothing + z_loss·lse²);
+     * returns the unscaled cross entropy (smoothing included, z-loss not), sets *lse. With
+     * scale 0 the logits may be left in any state. */
+    double (*cross_entropy)(real *logits, int64_t n, int64_t target, real scale, real smoothing,
+                            real z_loss, double *lse);
+
+    /* ---- rotary, in place, one head: pairs (i, i + n/2) when `halves`, else (2i, 2i+1), over the
+     * first n elements; cosine, sine [n/2]; sign −1 turns back (backward) ---- */
+    void (*rotate)(real *x, const real *cosine, const real *sine, int64_t n, bool halves, int sign);
+
+    /* ---- matrix–vector products over stored weights: y[r] = w[r,:]·x for n_rows rows that are
+     * row_bytes apart ---- */
+    void (*rows_dot[SPAR__N_TYPES])(real *y, const void *w, size_t row_bytes, const real *x,
+                                    int64_t n_rows, int64_t n);
+    /* a row to and from a stored type */
+    void (*encode[SPAR__N_TYPES])(void *out, const real *x, int64_t n);
+    void (*decode[SPAR__N_TYPES])(real *out, const void *in, int64_t n);
+
+    /* ---- AdamW over n weights: g is multiplied by grad_scale; w −= lr·(m/c1)/(√(v/c2) + eps);
+     * weight decay comes before, by `scale` ---- */
+    void (*adamw)(real *w, real *m, real *v, const real *g, int64_t n, real lr, real beta1, real beta2,
+                  real eps, real correction1, real correction2, real grad_scale);
+
+    /* ---- attention over one tile of queries: kernel/attention.h ---- */
+    void (*attend)(const struct spar__attention_args *args, const struct spar_tile *tile,
+                   void *workspace);
+    void (*attend_back)(const struct spar__attention_args *args, const struct spar_tile *tile,
+                        void *workspace);
+} spar__kernels;
+
+/* Chooses the table. Fails (SPAR_ERR_UNSUPPORTED) when SPAR_ISA names what the CPU lacks. */
+spar_status spar__kernels_choose(void);
+const spar__kernels *spar__k(void); /* the chosen table; chooses the best one if nobody has */
+/* Tables that can run here, the scalar one first; for tests. Returns how many. */
+int spar__kernels_all(const spar__kernels *const **tables);
+
+/* ---- Dense products (oneDNN, or CBLAS when built so): kernel/gemm.c ---------------------------
+ * C[m,n] = alpha·op(A)·op(B) + beta·C, row-major, ld = distance of rows. Splits the product over
+ * threads by a partition that depends on the shape alone, each part computed by one thread: the
+ * same bits at any thread count. Called outside parallel regions. */
+spar_status spar__gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, real alpha,
+                       const real *a, int64_t lda, const real *b, int64_t ldb, real beta, real *c,
+                       int64_t ldc);
+/* The same with A and B in bf16 and C in f32. Where the CPU has no bf16 products it is still right. */
+spar_status spar__gemm_bf16(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
+                            real alpha, const uint16_t *a, int64_t lda, const uint16_t *b, int64_t ldb,
+                            real beta, real *c, int64_t ldc);
+bool spar__gemm_bf16_fast(void);      /* bf16 products are faster than f32 ones here */
+const char *spar__gemm_library(void); /* "oneDNN 2.6.3" */
+
+#endif

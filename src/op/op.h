@@ -1,0 +1,61 @@
+/* The differentiable operations. Shapes are [rows, cols]; see tape.h for passes and errors. */
+#ifndef SPAR_OP_OP_H
+#define SPAR_OP_OP_H
+
+#include "op/tape.h"
+#include "spar/pattern.h"
+
+/* A parameter: its tensor's gradient persists over micro-batches until the optimiser clears it. */
+typedef struct spar__param {
+    char *name;
+    int n_dims;
+    int64_t shape[4]; /* slowest first; the tensor is [product of the others, last] */
+    double init;      /* standard deviation of a normal; with `constant` the value itself */
+    bool constant, decay;
+    spar__tensor value;
+} spar__param;
+
+/* Rows of `table` [n, d] picked by ids [count]; ids are checked against n. */
+spar__tensor *spar__embed(spar__pass *, spar__param *table, const int32_t *ids, int64_t count);
+/* y = x·wᵀ + b; w [out, in] in any stored type (trained: f32); b [out] or NULL. */
+spar__tensor *spar__linear(spar__pass *, spar__tensor *x, spar__param *w, spar__param *b);
+/* Layer norm (center) or RMS norm of each row; bias may be NULL. */
+spar__tensor *spar__norm(spar__pass *, spar__tensor *x, spar__param *weight, spar__param *bias,
+                         double eps, bool center);
+spar__tensor *spar__sum(spar__pass *, spar__tensor *a, spar__tensor *b);
+spar__tensor *spar__scaled(spar__pass *, spar__tensor *x, double factor);
+spar__tensor *spar__activate(spar__pass *, spar__tensor *x, spar__activation f);
+spar__tensor *spar__gate(spar__pass *, spar__tensor *g, spar__tensor *u, spar__activation f);
+/* While training, elements are dropped with probability p and the rest scaled by 1/(1 − p). */
+spar__tensor *spar__dropout(spar__pass *, spar__tensor *x, double p);
+/* Rotary positions on each head of width head_dim: cosine, sine [positions, n/2]. */
+spar__tensor *spar__rotary(spar__pass *, spar__tensor *x, int64_t head_dim, const real *cosine,
+                           const real *sine, int64_t n, bool halves, const int32_t *positions);
+
+typedef struct spar__attend_options {
+    int n_heads, n_kv_heads;
+    int64_t head_dim;
+    double scale;
+    const spar_pattern_kind *kind;
+    const void *pattern; /* its options */
+    const real *bias;    /* [n_heads, n_bias] by distance (kernel/attention.h), or NULL */
+    real *dbias;         /* its gradient, added to when recording; NULL = none */
+    int64_t bias_zero, n_bias;
+} spar__attend_options;
+/* q [rows, n_heads·head_dim], k, v [rows, n_kv_heads·head_dim] of the pass's rows → like q. With a
+ * cache, k and v are stored first and the cached keys are attended to. Options are copied. */
+spar__tensor *spar__attend(spar__pass *, spar__tensor *q, spar__tensor *k, spar__tensor *v,
+                           const spar__attend_options *);
+
+typedef struct spar__loss_options {
+    double smoothing, z_loss, logit_scale;
+    double scale; /* of the gradient: 1/accumulation for a mean over micro-batches */
+} spar__loss_options;
+/* Mean cross entropy of logits logit_scale·(x·wᵀ) + b against targets [rows] (−1 = not counted), in
+ * chunks of rows, so that rows × vocabulary is never stored. When recording, the gradients of w and
+ * b are added at once and that of x is kept for the backward pass. *sum = Σ nats, *count = targets
+ * counted; either may be NULL. */
+void spar__head_loss(spar__pass *, spar__tensor *x, spar__param *w, spar__param *b,
+                     const int32_t *targets, const spar__loss_options *, double *sum, int64_t *count);
+
+#endif

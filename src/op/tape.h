@@ -1,0 +1,77 @@
+/* The tape, and the pass that every operation runs in.
+ *
+ * An operation computes its result at once. When a tape is attached it also pushes one record: the
+ * function and the arguments of its backward pass. Backward walks the records in reverse and adds
+ * into gradients. With a tape (training), with a cache (decoding) or with neither (evaluation),
+ * the operations are the same.
+ *
+ * Errors: the first failure is kept in pass->status; operations after it return NULL and do
+ * nothing, and they accept NULL tensors, so that code reads as mathematics and checks once. */
+#ifndef SPAR_OP_TAPE_H
+#define SPAR_OP_TAPE_H
+
+#include "base/rng.h"
+#include "kernel/kernel.h"
+
+typedef struct spar__pass spar__pass;
+typedef void (*spar__backward)(spar__pass *pass, void *arguments);
+
+typedef struct spar__record {
+    spar__backward back;
+    struct spar__record *before;
+    void *arguments;
+} spar__record;
+
+/* One sequence among the rows of a pass: rows begin … begin + count − 1, which stand at positions
+ * past, past + 1, … of the sequence; its keys before `past` are in the cache at `slot`. */
+typedef struct spar__sequence {
+    int64_t begin, count, past, prefix;
+    int slot;
+} spar__sequence;
+
+typedef struct spar__rows {
+    int64_t n_rows;
+    int n_sequences;
+    const spar__sequence *sequences;
+    const int32_t *positions; /* [n_rows] for position embeddings */
+    const int32_t *first;     /* [n_rows] first visible key position (packed documents), or NULL */
+} spar__rows;
+
+struct spar__cache; /* op/cache.h */
+
+struct spar__pass {
+    spar_status status;
+    spar__arena *arena;
+    spar__record *tape; /* newest record */
+    bool recording;     /* push records */
+    bool training;      /* dropout and noise are on */
+    bool bf16;          /* dense products in bf16 */
+    uint64_t seed, step; /* key of random draws */
+    uint64_t site;      /* counts random operations, so that a recomputed block draws the same */
+    const spar__rows *rows;
+    struct spar__cache *cache;
+    int layer;
+};
+
+static inline bool spar__ok(const spar__pass *pass) { return pass->status == SPAR_OK; }
+/* Keeps the first failure. Returns NULL, for `return spar__stop(…)`. */
+void *spar__stop(spar__pass *pass, spar_status status);
+/* Memory of this pass (not cleared), or NULL with the pass stopped. */
+void *spar__take(spar__pass *pass, int64_t count, size_t size);
+/* A new activation [rows, cols] of real. */
+spar__tensor *spar__new(spar__pass *pass, int64_t rows, int64_t cols, bool needs_grad);
+/* Pushes a copy of the `size` bytes of arguments, when recording. */
+void spar__push(spar__pass *pass, spar__backward back, const void *arguments, size_t size);
+/* The gradient of t to write into: *add says whether to add to it or to overwrite it; afterwards it
+ * counts as started. NULL when t needs none (or without memory: the pass is then stopped). */
+real *spar__grad(spar__pass *pass, spar__tensor *t, bool *add);
+/* bf16 copy of an activation for products, made once. */
+const uint16_t *spar__half(spar__pass *pass, spar__tensor *t);
+/* Runs the records made since `until` (NULL: all) in reverse and drops them. */
+void spar__run_backward(spar__pass *pass, spar__record *until);
+
+/* Rows that one iteration of a parallel loop takes: fixed, so that sums over rows are made of the
+ * same parts at any thread count. */
+enum { SPAR__ROW_CHUNK = 64 };
+
+#endif

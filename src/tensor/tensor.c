@@ -1,0 +1,23 @@
+#include "tensor/tensor.h"
+
+#include <string.h>
+
+static const spar__type_traits traits[SPAR__N_TYPES] = {
+    [SPAR__F32] = {"f32", 1, sizeof(spar__real)},
+    [SPAR__F16] = {"f16", 1, 2},
+    [SPAR__BF16] = {"bf16", 1, 2},
+    [SPAR__Q8_0] = {"q8_0", 32, 34},
+};
+
+const spar__type_traits *spar__type_of(spar__type type) { return &traits[type]; }
+
+bool spar__type_find(const char *name, spar__type *out) {
+    for (int i = 0; i < SPAR__N_TYPES; i++)
+        if (strcmp(traits[i].name, name) == 0) return *out = (spar__type)i, true;
+    return false;
+}
+
+bool spar__row_bytes(spar__type type, size_t cols, size_t *bytes) {
+    const spar__type_traits *t = &traits[type];
+    return cols % (size_t)t->block == 0 && spar__mul(cols / (size_t)t->block, t->block_bytes, bytes);
+}
