@@ -1,0 +1,65 @@
+/* Configurations and models. A configuration is JSON with the sections "model" and "train"; a model
+ * is a configuration's "model" section with weights and, usually, a tokenizer. */
+#ifndef SPAR_MODEL_H
+#define SPAR_MODEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "spar/status.h"
+#include "spar/tokenizer.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct spar_config spar_config;
+typedef struct spar_model spar_model;
+
+/* Reads a configuration file. Each of `settings` ("model.d_model=64", "train.optimizer.lr=1e-3") then
+ * replaces or adds a value by its path; values are JSON, and text that is not JSON is a string.
+ * `path` NULL starts from an empty object. Unknown keys are refused (SPAR_ERR_CONFIG) with the
+ * nearest known one when a model or a trainer is made of it. The caller frees *out. */
+spar_status spar_config_open(const char *path, const char *const *settings, size_t n_settings,
+                             spar_config **out);
+spar_status spar_config_parse(const char *json, size_t length, spar_config **out);
+spar_status spar_config_set(spar_config *config, const char *setting);
+/* The configuration as JSON text, to be freed with spar_free. */
+spar_status spar_config_text(const spar_config *config, char **text);
+void spar_config_free(spar_config *config);
+
+/* What a model of a configuration takes, found before anything is allocated. */
+typedef struct spar_plan {
+    uint64_t parameters;
+    uint64_t weight_bytes;           /* as stored in `type` */
+    uint64_t bytes_per_token;        /* weights read to decode one token */
+    uint64_t cache_bytes_per_1k;     /* cache of one sequence at 1,024 tokens, f32 */
+    uint64_t train_bytes;            /* weights, gradients, moments and activations of a step */
+    double flops_per_token;          /* forward, at the full context */
+} spar_plan;
+spar_status spar_config_plan(const spar_config *config, const char *type, spar_plan *out);
+
+/* A new model with random weights: reproducible from the seed at any thread count. */
+spar_status spar_model_create(const spar_config *config, uint64_t seed, spar_model **out);
+/* Reads a model file (GGUF). Weights stay mapped from the file. */
+spar_status spar_model_open(const char *path, spar_model **out);
+/* Writes one GGUF file with configuration, weights as `type` ("f32", "bf16", "f16", "q8_0"; NULL =
+ * as they are; vectors stay f32), and tokenizer (NULL = the model's own, if any). Atomic. */
+spar_status spar_model_save(const spar_model *model, const spar_tokenizer *tokenizer, const char *type,
+                            const char *path);
+void spar_model_free(spar_model *model);
+
+const spar_tokenizer *spar_model_tokenizer(const spar_model *model); /* NULL when it has none */
+int32_t spar_model_vocab_size(const spar_model *model);
+int64_t spar_model_context(const spar_model *model); /* most positions; 0 = no limit */
+/* Everything `spar inspect` shows, as JSON text, to be freed with spar_free. */
+spar_status spar_model_describe(const spar_model *model, char **json);
+
+/* One forward pass over `count` tokens: logits [count, vocab_size] into `out`. Any thread; several may
+ * share a model. */
+spar_status spar_model_logits(const spar_model *model, const int32_t *tokens, size_t count, float *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
