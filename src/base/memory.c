@@ -1,4 +1,5 @@
 #include "base/memory.h"
+#include "spar/memory.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -55,6 +56,7 @@ void *spar__resize(void *old, size_t count, size_t size) {
 }
 
 void spar__free(void *pointer) { free(pointer); }
+void spar_free(void *pointer) { free(pointer); }
 
 char *spar__copy_bytes(const void *bytes, size_t length) {
     size_t size;
