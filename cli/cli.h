@@ -8,8 +8,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "spar/file.h"
 #include "spar/log.h"
+#include "spar/machine.h"
+#include "spar/memory.h"
 #include "spar/status.h"
+#include "spar/text.h"
 
 /* Exit codes. */
 enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_INTERRUPTED = 130 };
@@ -45,6 +49,16 @@ typedef struct cli_usage {
     const char *example;  /* the line that ends --help */
 } cli_usage;
 
+/* A subcommand, or one of the second words of a subcommand such as "tokenizer train". */
+typedef struct cli_command {
+    const char *name, *summary;
+    int (*run)(int argc, char **argv); /* argv[0] is the name */
+} cli_command;
+
+/* Runs the command that argv[1] names. `within` is "" or the first word ("tokenizer"); `commands`
+ * ends with a zero entry. Prints the list for --help; an unknown name is a mistake (2). */
+int cli_dispatch(const char *within, const cli_command *commands, int argc, char **argv);
+
 /* Options that every subcommand takes, parsed by cli_parse: --json --threads --seed --quiet --help. */
 typedef struct cli_common {
     bool json, quiet;
@@ -67,10 +81,10 @@ int cli_print_json(json_t *object);
 /* The same into a file that appears whole; "-" is standard output. */
 int cli_write_file(const char *path, const void *bytes, size_t length);
 
-/* "1,2,3" → ids. The caller frees *ids. */
+/* "1,2,3" → ids. The caller frees *ids with spar_free. */
 spar_status cli_ids(const char *text, int32_t **ids, size_t *count);
 
-/* The whole of a file or of standard input ("-"). The caller frees *bytes. */
+/* The whole of a file or of standard input ("-"). The caller frees *bytes with spar_free. */
 spar_status cli_read(const char *path, char **bytes, size_t *length);
 
 /* A float32 array [rows, columns] (or [columns] when rows is 0) as .npy. */

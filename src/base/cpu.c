@@ -1,4 +1,5 @@
 #include "base/cpu.h"
+#include "spar/machine.h"
 
 #include <omp.h>
 #include <pthread.h>
@@ -74,6 +75,10 @@ const spar__cpu *spar__cpu_get(void) {
 void spar__threads_set(int n) { omp_set_num_threads(n < 1 ? spar__cpu_get()->cores : n); }
 
 int spar__threads(void) { return omp_get_max_threads(); }
+
+void spar_threads_set(int n) { spar__threads_set(n); }
+int spar_threads(void) { return spar__threads(); }
+const char *spar_version(void) { return SPAR_VERSION; }
 
 double spar__seconds(void) {
     struct timespec now;

@@ -1,4 +1,5 @@
 #include "base/file.h"
+#include "spar/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -274,3 +275,15 @@ char *spar__path_join(const char *folder, const char *name) {
     if (path) snprintf(path, room, "%s%s%s", folder, n && folder[n - 1] == '/' ? "" : "/", name);
     return path;
 }
+
+/* ---- What spar/file.h shows ----------------------------------------------------------------- */
+
+spar_status spar_file_read(const char *path, size_t maximum, char **bytes, size_t *length) {
+    return spar__read_file(path, maximum, bytes, length);
+}
+
+spar_status spar_file_write(const char *path, const void *bytes, size_t length) {
+    return spar__write_file(path, bytes, length);
+}
+
+spar_status spar_folder_make(const char *path) { return spar__make_folder(path); }

@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+#include "base/memory.h"
+#include "spar/text.h"
+
 static int least(int a, int b) { return a < b ? a : b; }
 
 static int distance(const char *a, size_t n, const char *b, size_t m) {
@@ -86,4 +89,37 @@ size_t spar__utf8_incomplete(const char *bytes, size_t length) {
         if (whole && (size_t)n == back && n < whole) return back;
     }
     return 0;
+}
+
+/* ---- What spar/text.h shows ----------------------------------------------------------------- */
+
+int spar_nearest(const char *text, const char *const *names, int n_names) {
+    return spar__nearest(text, names, n_names);
+}
+
+spar_status spar_ids_parse(const char *text, int32_t **ids, size_t *count) {
+    static const char between[] = ", \t\r\n";
+    size_t n = 0, room = strlen(text) / 2 + 1;
+    int32_t *parsed = spar__array(room, sizeof *parsed);
+    if (!parsed) return SPAR_ERR_MEMORY;
+    for (const char *p = text + strspn(text, between); *p; p += strspn(p, between)) {
+        size_t length = strcspn(p, between);
+        int64_t id = 0;
+        for (size_t i = 0; i < length && id >= 0; i++) {
+            bool digit = p[i] >= '0' && p[i] <= '9';
+            id = digit && id <= INT32_MAX / 10 ? id * 10 + (p[i] - '0') : -1;
+            if (id > INT32_MAX) id = -1;
+        }
+        if (id < 0) {
+            spar__free(parsed);
+            return spar__fail(SPAR_ERR_ARGUMENT,
+                              "token ids: found '%.*s', expected whole numbers from 0 to 2147483647",
+                              (int)(length < 40 ? length : 40), p);
+        }
+        parsed[n++] = (int32_t)id;
+        p += length;
+    }
+    *ids = parsed;
+    *count = n;
+    return SPAR_OK;
 }
