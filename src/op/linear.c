@@ -1,0 +1,142 @@
+/* y = x·wᵀ + b.  dx = dy·w,  dw = dyᵀ·x,  db = Σ_rows dy. */
+#include <string.h>
+
+#include "op/product.h"
+
+enum {
+    FEW_ROWS = 4,       /* up to here each weight row is read once, at the speed of memory */
+    WEIGHTS_AT_ONCE = 64, /* weight rows that one iteration of a parallel loop takes */
+    DECODED_AT_ONCE = 512 /* rows of a stored type decoded for one dense product */
+};
+
+static void few_rows(spar__tensor *x, spar__tensor *w, real alpha, real beta, real *y) {
+    const spar__kernels *k = spar__k();
+    size_t row_bytes = 0;
+    spar__row_bytes(w->type, (size_t)w->cols, &row_bytes);
+#pragma omp parallel for schedule(static) if (w->rows * w->cols > 1 << 14)
+    for (int64_t o = 0; o < w->rows; o += WEIGHTS_AT_ONCE) {
+        int64_t n = w->rows - o < WEIGHTS_AT_ONCE ? w->rows - o : WEIGHTS_AT_ONCE;
+        const char *rows = (const char *)w->data + (size_t)o * row_bytes;
+        real part[WEIGHTS_AT_ONCE];
+        for (int64_t r = 0; r < x->rows; r++) {
+            real *out = y + r * w->rows + o;
+            k->rows_dot[w->type](part, rows, row_bytes, spar__data(x) + r * x->cols, n, w->cols);
+            for (int64_t i = 0; i < n; i++)
+                out[i] = alpha * part[i] + (beta != 0 ? beta * out[i] : 0);
+        }
+    }
+}
+
+static void decode_rows(const spar__tensor *w, int64_t begin, int64_t n, real *out) {
+    const spar__kernels *k = spar__k();
+    size_t row_bytes = 0;
+    spar__row_bytes(w->type, (size_t)w->cols, &row_bytes);
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < n; i++)
+        k->decode[w->type](out + i * w->cols, (const char *)w->data + (size_t)(begin + i) * row_bytes,
+                           w->cols);
+}
+
+void spar__times_weight(spar__pass *pass, spar__tensor *x, spar__tensor *w, real alpha, real beta,
+                        real *y) {
+    if (!spar__ok(pass)) return;
+    if (x->rows <= FEW_ROWS && !pass->recording) {
+        few_rows(x, w, alpha, beta, y);
+    } else if (w->type != SPAR__F32) {
+        spar__arena_mark mark = spar__arena_here(pass->arena);
+        real *decoded = spar__take(pass, DECODED_AT_ONCE * w->cols, sizeof(real));
+        for (int64_t o = 0; decoded && o < w->rows && spar__ok(pass); o += DECODED_AT_ONCE) {
+            int64_t n = w->rows - o < DECODED_AT_ONCE ? w->rows - o : DECODED_AT_ONCE;
+            decode_rows(w, o, n, decoded);
+            spar__stop(pass, spar__gemm(false, true, x->rows, n, w->cols, alpha, spar__data(x), x->cols,
+                                        decoded, w->cols, beta, y + o, w->rows));
+        }
+        spar__arena_rewind(pass->arena, mark);
+    } else if (pass->bf16) {
+        const uint16_t *xh = spar__half(pass, x), *wh = spar__half(pass, w);
+        if (xh && wh)
+            spar__stop(pass, spar__gemm_bf16(false, true, x->rows, w->rows, w->cols, alpha, xh, x->cols,
+                                             wh, w->cols, beta, y, w->rows));
+    } else {
+        spar__stop(pass, spar__gemm(false, true, x->rows, w->rows, w->cols, alpha, spar__data(x), x->cols,
+                                    w->data, w->cols, beta, y, w->rows));
+    }
+}
+
+void spar__times_weight_back(spar__pass *pass, spar__tensor *x, spar__tensor *w, real alpha,
+                             const real *dy, const uint16_t *dyh) {
+    bool add;
+    int64_t rows = x->rows, in = w->cols, out = w->rows;
+    real *dx = spar__grad(pass, x, &add);
+    if (dx && dyh)
+        spar__stop(pass, spar__gemm_bf16(false, false, rows, in, out, alpha, dyh, out,
+                                         spar__half(pass, w), in, add ? 1 : 0, dx, in));
+    else if (dx)
+        spar__stop(pass, spar__gemm(false, false, rows, in, out, alpha, dy, out, w->data, in, add ? 1 : 0,
+                                    dx, in));
+    real *dw = spar__grad(pass, w, &add);
+    if (dw && dyh)
+        spar__stop(pass, spar__gemm_bf16(true, false, out, in, rows, alpha, dyh, out, spar__half(pass, x),
+                                         in, add ? 1 : 0, dw, in));
+    else if (dw)
+        spar__stop(pass, spar__gemm(true, false, out, in, rows, alpha, dy, out, spar__data(x), in,
+                                    add ? 1 : 0, dw, in));
+}
+
+/* Each thread sums whole columns, so the order of the sum is that of the rows. */
+void spar__add_column_sums(real *db, const real *dy, int64_t rows, int64_t cols, bool add) {
+    const spar__kernels *k = spar__k();
+#pragma omp parallel for schedule(static)
+    for (int64_t c = 0; c < cols; c += 64) {
+        int64_t n = cols - c < 64 ? cols - c : 64;
+        if (!add) memset(db + c, 0, (size_t)n * sizeof *db);
+        for (int64_t r = 0; r < rows; r++) k->add(db + c, dy + r * cols + c, n);
+    }
+}
+
+typedef struct linear {
+    spar__tensor *x, *y;
+    spar__param *w, *b;
+} linear;
+
+static void linear_back(spar__pass *pass, void *arguments) {
+    linear *l = arguments;
+    if (!l->y->grad_started) return;
+    bool add;
+    /* What the products need for themselves lies above what they leave: take that first. */
+    if (l->x->needs_grad && !l->x->grad)
+        l->x->grad = spar__take(pass, l->x->rows * l->x->cols, sizeof(real));
+    const uint16_t *half = NULL;
+    if (pass->bf16) {
+        spar__half(pass, l->x);
+        spar__half(pass, &l->w->value);
+    }
+    spar__arena_mark mark = spar__arena_here(pass->arena);
+    if (pass->bf16) {
+        spar__tensor dy = {.data = l->y->grad, .rows = l->y->rows, .cols = l->y->cols};
+        half = spar__half(pass, &dy);
+    }
+    if (spar__ok(pass)) spar__times_weight_back(pass, l->x, &l->w->value, 1, l->y->grad, half);
+    real *db = l->b ? spar__grad(pass, &l->b->value, &add) : NULL;
+    if (db) spar__add_column_sums(db, l->y->grad, l->y->rows, l->y->cols, add);
+    spar__arena_rewind(pass->arena, mark);
+}
+
+spar__tensor *spar__linear(spar__pass *pass, spar__tensor *x, spar__param *w, spar__param *b) {
+    if (!x || !spar__ok(pass)) return NULL;
+    if (x->cols != w->value.cols)
+        return spar__stop(pass, spar__fail(SPAR_ERR_ARGUMENT, "%s: %lld inputs, expected %lld", w->name,
+                                           (long long)x->cols, (long long)w->value.cols));
+    bool needs = x->needs_grad || w->value.needs_grad;
+    spar__tensor *y = spar__new(pass, x->rows, w->value.rows, needs);
+    if (!y) return NULL;
+    if (b) {
+        real *out = spar__data(y);
+#pragma omp parallel for schedule(static) if (y->rows > SPAR__ROW_CHUNK)
+        for (int64_t r = 0; r < y->rows; r++)
+            memcpy(out + r * y->cols, b->value.data, (size_t)y->cols * sizeof(real));
+    }
+    spar__times_weight(pass, x, &w->value, 1, b ? 1 : 0, spar__data(y));
+    if (needs) spar__push(pass, linear_back, &(linear){x, y, w, b}, sizeof(linear));
+    return spar__ok(pass) ? y : NULL;
+}

@@ -1,0 +1,17 @@
+/* Products with a weight matrix, whatever type it is stored in. Used by linear layers and heads. */
+#ifndef SPAR_OP_PRODUCT_H
+#define SPAR_OP_PRODUCT_H
+
+#include "op/op.h"
+
+/* Forward and backward of y = x·wᵀ with w [out, in]; alpha and beta as in spar__gemm. */
+/* y [x->rows, out] */
+void spar__times_weight(spar__pass *pass, spar__tensor *x, spar__tensor *w, real alpha, real beta, real *y);
+/* dx [rows, in] (+)= alpha·dy·w and dw [out, in] += alpha·dyᵀ·x, where wanted. dy_half: dy in bf16
+ * when pass->bf16, else NULL. */
+void spar__times_weight_back(spar__pass *pass, spar__tensor *x, spar__tensor *w, real alpha,
+                             const real *dy, const uint16_t *dy_half);
+/* db [cols] (+)= sums of the columns of dy [rows, cols]. */
+void spar__add_column_sums(real *db, const real *dy, int64_t rows, int64_t cols, bool add);
+
+#endif

@@ -1,0 +1,67 @@
+#include "op/tape.h"
+
+#include <string.h>
+
+void *spar__stop(spar__pass *pass, spar_status status) {
+    if (!pass->status) pass->status = status;
+    return NULL;
+}
+
+void *spar__take(spar__pass *pass, int64_t count, size_t size) {
+    size_t bytes;
+    if (!spar__ok(pass)) return NULL;
+    if (count < 0 || !spar__mul((size_t)count, size, &bytes))
+        return spar__stop(pass, spar__fail(SPAR_ERR_MEMORY, "out of memory: %lld items of %zu bytes",
+                                           (long long)count, size));
+    void *memory = spar__arena_take(pass->arena, bytes);
+    return memory ? memory : spar__stop(pass, SPAR_ERR_MEMORY);
+}
+
+spar__tensor *spar__new(spar__pass *pass, int64_t rows, int64_t cols, bool needs_grad) {
+    spar__tensor *t = spar__take(pass, 1, sizeof *t);
+    void *data = t ? spar__take(pass, rows * cols, sizeof(real)) : NULL;
+    if (!data) return NULL;
+    *t = (spar__tensor){.data = data, .type = SPAR__F32, .rows = rows, .cols = cols};
+    t->needs_grad = needs_grad && pass->recording;
+    return t;
+}
+
+void spar__push(spar__pass *pass, spar__backward back, const void *arguments, size_t size) {
+    if (!pass->recording) return;
+    spar__record *record = spar__take(pass, 1, sizeof *record);
+    void *copy = record ? spar__take(pass, 1, size) : NULL;
+    if (!copy) return;
+    memcpy(copy, arguments, size);
+    *record = (spar__record){back, pass->tape, copy};
+    pass->tape = record;
+}
+
+real *spar__grad(spar__pass *pass, spar__tensor *t, bool *add) {
+    if (!t || !t->needs_grad || !spar__ok(pass)) return NULL;
+    if (!t->grad && !(t->grad = spar__take(pass, t->rows * t->cols, sizeof(real)))) return NULL;
+    *add = t->grad_started;
+    t->grad_started = true;
+    return t->grad;
+}
+
+const uint16_t *spar__half(spar__pass *pass, spar__tensor *t) {
+    if (t->half) return t->half;
+    int64_t rows = t->rows, cols = t->cols;
+    uint16_t *half = spar__take(pass, rows * cols, sizeof *half);
+    if (!half) return NULL;
+    const spar__kernels *k = spar__k();
+#pragma omp parallel for schedule(static)
+    for (int64_t r = 0; r < rows; r += SPAR__ROW_CHUNK) {
+        int64_t n = rows - r < SPAR__ROW_CHUNK ? rows - r : SPAR__ROW_CHUNK;
+        k->to_bf16(half + r * cols, spar__data(t) + r * cols, n * cols);
+    }
+    return t->half = half;
+}
+
+void spar__run_backward(spar__pass *pass, spar__record *until) {
+    while (pass->tape != until) {
+        spar__record *record = pass->tape;
+        pass->tape = record->before;
+        if (spar__ok(pass)) record->back(pass, record->arguments);
+    }
+}
