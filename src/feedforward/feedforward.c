@@ -1,0 +1,17 @@
+#include "feedforward/feedforward.h"
+
+const char *const spar__activation_names[] = {"relu", "gelu", "gelu-tanh", "silu", "none", NULL};
+
+#define FEEDFORWARD(symbol) extern const spar__feedforward_kind spar__feedforward_##symbol;
+#include "feedforward/feedforward.def"
+#undef FEEDFORWARD
+
+static const spar__feedforward_kind *const kinds[] = {
+#define FEEDFORWARD(symbol) &spar__feedforward_##symbol,
+#include "feedforward/feedforward.def"
+#undef FEEDFORWARD
+};
+
+const spar__kind *spar__feedforward_at(int index) {
+    return index >= 0 && index < (int)(sizeof kinds / sizeof *kinds) ? &kinds[index]->kind : NULL;
+}

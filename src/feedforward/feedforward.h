@@ -1,0 +1,23 @@
+/* Feed-forward kinds: what stands between the residual sums beside attention (feedforward.def). */
+#ifndef SPAR_FEEDFORWARD_FEEDFORWARD_H
+#define SPAR_FEEDFORWARD_FEEDFORWARD_H
+
+#include "op/param.h"
+
+typedef struct spar__feedforward_kind {
+    spar__kind kind;
+    size_t self_size; /* of a layer's own state: pointers to its parameters */
+    /* Lists the layer's parameters and fills `self`; checks the options against the shape. */
+    spar_status (*declare)(spar__builder *builder, const spar__shape *shape, const void *options,
+                           void *self);
+    spar__tensor *(*run)(spar__pass *pass, const void *options, const void *self, spar__tensor *x);
+    /* Weights that one token reads. */
+    int64_t (*read_per_token)(const spar__shape *shape, const void *options);
+} spar__feedforward_kind;
+
+const spar__kind *spar__feedforward_at(int index); /* NULL beyond the last */
+
+/* The names of spar__activation, for options. */
+extern const char *const spar__activation_names[];
+
+#endif

@@ -1,0 +1,22 @@
+/* Projection kinds: how queries, keys, values and the attention's output are made (projection.def). */
+#ifndef SPAR_PROJECTION_PROJECTION_H
+#define SPAR_PROJECTION_PROJECTION_H
+
+#include "op/param.h"
+
+typedef struct spar__projection_kind {
+    spar__kind kind;
+    size_t self_size;
+    spar_status (*declare)(spar__builder *builder, const spar__shape *shape, const void *options,
+                           void *self);
+    /* x [rows, d_model] → qkv[0] [rows, n_heads·head_dim], qkv[1], qkv[2] [rows, n_kv_heads·head_dim] */
+    void (*inputs)(spar__pass *pass, const void *options, const void *self, spar__tensor *x,
+                   spar__tensor *qkv[3]);
+    /* [rows, n_heads·head_dim] → [rows, d_model] */
+    spar__tensor *(*output)(spar__pass *pass, const void *options, const void *self, spar__tensor *y);
+    int64_t (*read_per_token)(const spar__shape *shape, const void *options);
+} spar__projection_kind;
+
+const spar__kind *spar__projection_at(int index); /* NULL beyond the last */
+
+#endif
