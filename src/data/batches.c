@@ -86,9 +86,13 @@ spar_status spar_batches_from_rows(const int32_t *tokens, uint64_t n_rows,
     return SPAR_OK;
 }
 
-void spar_batches_free(spar_batches *batches) { spar__free(batches); }
+void spar_batches_free(spar_batches *batches) {
+    spar__free(batches);
+}
 
-uint64_t spar_batches_rows(const spar_batches *batches) { return batches->rows; }
+uint64_t spar_batches_rows(const spar_batches *batches) {
+    return batches->rows;
+}
 
 /* The epoch and the row within it (after shuffling) of row r of batch `index`. */
 static spar_status locate(const spar_batches *b, uint64_t index, size_t r, uint64_t *epoch,

@@ -18,13 +18,13 @@ struct spar_corpus {
     bool replace;
     FILE *kept; /* standard input, once kept */
 
-    size_t file; /* the next to open, or the one that is open plus one */
-    bool jsonl;  /* the open one is */
+    size_t file;     /* the next to open, or the one that is open plus one */
+    bool jsonl;      /* the open one is */
     uint64_t passed; /* bytes of files that are done */
     spar__window window;
-    bool within;     /* a document that has begun and not ended */
+    bool within; /* a document that has begun and not ended */
     uint64_t line;
-    json_t *record;  /* the line whose text is being given */
+    json_t *record; /* the line whose text is being given */
     const char *rest;
     size_t rest_length;
 };
@@ -257,8 +257,7 @@ spar_status spar_corpus_keep(spar_corpus *c) {
     if (c->file)
         return spar__fail(SPAR_ERR_ARGUMENT, "standard input: to be kept before it is read");
     FILE *file = tmpfile();
-    if (!file)
-        return spar__fail(SPAR_ERR_IO, "temporary file: cannot create: %s", strerror(errno));
+    if (!file) return spar__fail(SPAR_ERR_IO, "temporary file: cannot create: %s", strerror(errno));
     char bytes[1 << 14];
     ssize_t n;
     while ((n = read(STDIN_FILENO, bytes, sizeof bytes)) > 0 || (n < 0 && errno == EINTR))

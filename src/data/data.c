@@ -4,7 +4,6 @@
 #include <jansson.h>
 #include <string.h>
 
-
 const char *const spar__data_split_names[SPAR_DATA_SPLITS] = {"train", "valid"};
 
 char *spar__data_shard_path(const char *folder, spar_data_split split, size_t number) {
@@ -83,8 +82,8 @@ static spar_status open_shard(const opening *o, size_t i) {
     if (!path) return SPAR_ERR_MEMORY;
     spar_status status = spar__shard_open(path, o->verify, shard);
     if (!status && shard->header.hash != hash)
-        status = spar__fail(SPAR_ERR_FORMAT, "%s: not the shard that data.json was written with",
-                            path);
+        status =
+            spar__fail(SPAR_ERR_FORMAT, "%s: not the shard that data.json was written with", path);
     if (!status && (shard->header.vocab_size != d->info.vocab_size ||
                     shard->header.width != d->info.token_bytes))
         status = spar__fail(SPAR_ERR_FORMAT, "%s: vocab_size: found %llu, data.json has %llu", path,
@@ -107,9 +106,8 @@ static spar_status check_totals(const opening *o, const spar_data_counts *expect
     if (starts[n] != expected->tokens || documents != expected->documents)
         return spar__fail(SPAR_ERR_FORMAT,
                           "%s: %s: found %llu tokens in %llu documents, expected %llu in %llu",
-                          o->path, spar__data_split_names[o->split],
-                          (unsigned long long)starts[n], (unsigned long long)documents,
-                          (unsigned long long)expected->tokens,
+                          o->path, spar__data_split_names[o->split], (unsigned long long)starts[n],
+                          (unsigned long long)documents, (unsigned long long)expected->tokens,
                           (unsigned long long)expected->documents);
     return SPAR_OK;
 }
@@ -163,8 +161,10 @@ spar_status spar_data_open(const char *folder, unsigned flags, spar_data **out) 
     if (!path || !d->folder || !d->tokenizer) status = SPAR_ERR_MEMORY;
     if (!status) status = open_index(d, path, flags);
     spar__free(path);
-    if (status) spar_data_free(d);
-    else *out = d;
+    if (status)
+        spar_data_free(d);
+    else
+        *out = d;
     return status;
 }
 
@@ -182,16 +182,22 @@ void spar_data_free(spar_data *d) {
     spar__free(d);
 }
 
-const spar_data_info *spar_data_get_info(const spar_data *data) { return &data->info; }
-const char *spar_data_tokenizer(const spar_data *data) { return data->tokenizer; }
+const spar_data_info *spar_data_get_info(const spar_data *data) {
+    return &data->info;
+}
+const char *spar_data_tokenizer(const spar_data *data) {
+    return data->tokenizer;
+}
 
 size_t spar__data_find(const spar_data *d, spar_data_split split, uint64_t token) {
     const uint64_t *starts = d->starts[split];
     size_t low = 0, high = (size_t)d->info.split[split].shards;
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
-        if (starts[middle] <= token) low = middle;
-        else high = middle;
+        if (starts[middle] <= token)
+            low = middle;
+        else
+            high = middle;
     }
     return low;
 }

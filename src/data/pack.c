@@ -14,9 +14,9 @@
 enum {
     GATHER_BYTES = 8 << 20, /* of text tokenised at a time: what bounds the memory */
     GATHER_ITEMS = 1 << 15,
-    EXPECTED_VALID = 20,           /* documents for validation, below which AUTO takes tails */
-    SHARD_TOKENS = 128 << 20,      /* by default */
-    SHARD_DOCUMENTS = 4 << 20,     /* most in a shard: its table is in memory while it is written */
+    EXPECTED_VALID = 20,       /* documents for validation, below which AUTO takes tails */
+    SHARD_TOKENS = 128 << 20,  /* by default */
+    SHARD_DOCUMENTS = 4 << 20, /* most in a shard: its table is in memory while it is written */
 };
 
 typedef struct item {
@@ -109,16 +109,21 @@ static spar_status measure(packing *p) {
     return spar_corpus_rewind(p->corpus);
 }
 
-/* Bytes of the piece that go to training, when tails are cut. */
-static spar_status train_part(packing *p, const spar_corpus_piece *piece, size_t *part) {
+/* Splits a piece where its document's tail begins: `part` bytes go to training, and `last` says
+ * that none of the following pieces' do. */
+static spar_status cut_tail(const packing *p, const spar_corpus_piece *piece, size_t *part,
+                            bool *last) {
+    *part = 0;
+    *last = true;
     if (p->document >= p->n_lengths)
         return spar__fail(SPAR_ERR_IO, "the corpus changed while it was read");
     uint64_t cut = (uint64_t)((1 - p->options.valid) * (double)p->lengths[p->document]);
-    size_t n = cut <= p->position                      ? 0
-               : cut - p->position >= piece->length ? piece->length
-                                                       : (size_t)(cut - p->position);
-    while (n && n < piece->length && (piece->text[n] & 0xc0) == 0x80) n++;
+    if (cut <= p->position) return SPAR_OK;
+    uint64_t left = cut - p->position;
+    size_t n = left < piece->length ? (size_t)left : piece->length;
+    while (n < piece->length && (piece->text[n] & 0xc0) == 0x80) n++;
     *part = n;
+    *last = n >= left;
     return SPAR_OK;
 }
 
@@ -143,16 +148,16 @@ static spar_status gather(packing *p, const spar_corpus_piece *piece) {
     p->used += n;
     if (p->options.split == SPAR_PACK_TAIL) {
         size_t part;
-        SPAR_TRY(train_part(p, piece, &part));
-        bool begun_before = p->position > 0 && p->split == SPAR_DATA_VALID;
-        add_item(p, at, part, SPAR_DATA_TRAIN, piece->starts, part < n || piece->ends);
-        add_item(p, at + part, n - part, SPAR_DATA_VALID, !begun_before, piece->ends);
-        p->split = part < n && !piece->ends ? SPAR_DATA_VALID : SPAR_DATA_TRAIN;
+        bool last, begun = !piece->starts && p->split == SPAR_DATA_VALID;
+        SPAR_TRY(cut_tail(p, piece, &part, &last));
+        add_item(p, at, part, SPAR_DATA_TRAIN, piece->starts, last || piece->ends);
+        add_item(p, at + part, n - part, SPAR_DATA_VALID, !begun, piece->ends);
+        p->split = part < n ? SPAR_DATA_VALID : SPAR_DATA_TRAIN;
     } else {
         if (piece->starts) {
             uint64_t hash = XXH3_64bits_withSeed(piece->text, n, p->options.seed);
             p->split = (double)(hash >> 11) * 0x1p-53 < p->options.valid ? SPAR_DATA_VALID
-                                                                          : SPAR_DATA_TRAIN;
+                                                                         : SPAR_DATA_TRAIN;
         }
         add_item(p, at, n, p->split, piece->starts, piece->ends);
     }
@@ -358,9 +363,8 @@ static spar_status check(const spar_pack_options *o) {
     return SPAR_OK;
 }
 
-spar_status spar_data_pack(const spar_tokenizer *tokenizer, spar_corpus *corpus,
-                           const char *folder, const spar_pack_options *options,
-                           spar_data_info *info) {
+spar_status spar_data_pack(const spar_tokenizer *tokenizer, spar_corpus *corpus, const char *folder,
+                           const spar_pack_options *options, spar_data_info *info) {
     SPAR_TRY(check(options));
     packing p = {.tokenizer = tokenizer, .corpus = corpus, .folder = folder, .options = *options};
     if (!p.options.shard_tokens) p.options.shard_tokens = SHARD_TOKENS;

@@ -25,7 +25,9 @@ static spar_status append(spar__paths *paths, const char *path, uint64_t bytes) 
     return SPAR_OK;
 }
 
-static int not_hidden(const struct dirent *entry) { return entry->d_name[0] != '.'; }
+static int not_hidden(const struct dirent *entry) {
+    return entry->d_name[0] != '.';
+}
 
 /* Not alphasort: its order depends on the locale. */
 static int by_bytes(const struct dirent **a, const struct dirent **b) {

@@ -158,7 +158,9 @@ fail:
     return status;
 }
 
-void spar__shard_close(spar__shard *s) { spar__map_close(&s->map); }
+void spar__shard_close(spar__shard *s) {
+    spar__map_close(&s->map);
+}
 
 bool spar__shard_read(const spar__shard *s, uint64_t start, size_t count, int32_t *tokens) {
     uint32_t most = 0;
@@ -184,8 +186,10 @@ uint64_t spar__shard_find(const spar__shard *s, uint64_t token) {
     uint64_t low = 0, high = s->header.documents;
     while (high - low > 1) {
         uint64_t middle = low + (high - low) / 2;
-        if (s->documents[middle].start <= token) low = middle;
-        else high = middle;
+        if (s->documents[middle].start <= token)
+            low = middle;
+        else
+            high = middle;
     }
     return low;
 }

@@ -30,8 +30,7 @@ static spar_status refill(spar__stream *s) {
     while (!s->at_end && s->length < sizeof s->raw) {
         ssize_t n = read(s->fd, s->raw + s->length, sizeof s->raw - s->length);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0)
-            return spar__fail(SPAR_ERR_IO, "%s: cannot read: %s", s->path, strerror(errno));
+        if (n < 0) return spar__fail(SPAR_ERR_IO, "%s: cannot read: %s", s->path, strerror(errno));
         if (n == 0) s->at_end = true;
         s->length += (size_t)n;
         s->consumed += (uint64_t)n;
@@ -49,8 +48,7 @@ static spar_status open_file(spar__stream *s) {
                           s->path, strerror(why));
     }
     s->owned = true;
-    if (!S_ISREG(about.st_mode))
-        return spar__fail(SPAR_ERR_IO, "%s: not a regular file", s->path);
+    if (!S_ISREG(about.st_mode)) return spar__fail(SPAR_ERR_IO, "%s: not a regular file", s->path);
     return SPAR_OK;
 }
 
@@ -94,7 +92,9 @@ void spar__stream_close(spar__stream *s) {
     spar__free(s);
 }
 
-uint64_t spar__stream_consumed(const spar__stream *s) { return s->consumed - s->length; }
+uint64_t spar__stream_consumed(const spar__stream *s) {
+    return s->consumed - s->length;
+}
 
 /* Each decoder takes from raw, writes at most `room` bytes to `to` and says how many. */
 static spar_status step_gzip(spar__stream *s, unsigned char *to, size_t room, size_t *made) {
@@ -110,7 +110,8 @@ static spar_status step_gzip(spar__stream *s, unsigned char *to, size_t room, si
     s->start += s->length - s->gzip.avail_in;
     s->length = s->gzip.avail_in;
     *made = limited - s->gzip.avail_out;
-    if (code == Z_STREAM_END) s->inside = false;
+    if (code == Z_STREAM_END)
+        s->inside = false;
     else if (code == Z_MEM_ERROR)
         return spar__fail(SPAR_ERR_MEMORY, "%s: no memory to decompress", s->path);
     else if (code != Z_OK && code != Z_BUF_ERROR)
@@ -148,13 +149,17 @@ spar_status spar__stream_read(spar__stream *s, void *bytes, size_t capacity, siz
         if (!s->length && !s->inside) break;
         size_t before = s->length, made = 0;
         unsigned char *to = (unsigned char *)bytes + used;
-        if (s->kind == GZIP) SPAR_TRY(step_gzip(s, to, capacity - used, &made));
-        else if (s->kind == ZSTD) SPAR_TRY(step_zstd(s, to, capacity - used, &made));
-        else SPAR_TRY(step_plain(s, to, capacity - used, &made));
+        if (s->kind == GZIP)
+            SPAR_TRY(step_gzip(s, to, capacity - used, &made));
+        else if (s->kind == ZSTD)
+            SPAR_TRY(step_zstd(s, to, capacity - used, &made));
+        else
+            SPAR_TRY(step_plain(s, to, capacity - used, &made));
         used += made;
         if (!made && s->length == before) {
             /* A decoder that neither takes nor gives wants bytes that the file does not have. */
-            if (s->at_end) return spar__fail(SPAR_ERR_FORMAT, "%s: compressed data is cut off", s->path);
+            if (s->at_end)
+                return spar__fail(SPAR_ERR_FORMAT, "%s: compressed data is cut off", s->path);
             SPAR_TRY(refill(s));
             if (s->length == before && !s->at_end)
                 return spar__fail(SPAR_ERR_FORMAT, "%s: malformed compressed data", s->path);

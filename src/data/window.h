@@ -24,8 +24,14 @@ void spar__window_free(spar__window *window);
 /* Reads on until `need` bytes are there or the stream is at its end. */
 spar_status spar__window_fill(spar__window *window, size_t need);
 
-static inline const char *spar__window_text(const spar__window *w) { return w->bytes + w->start; }
-static inline size_t spar__window_length(const spar__window *w) { return w->end - w->start; }
-static inline void spar__window_skip(spar__window *w, size_t n) { w->start += n; }
+static inline const char *spar__window_text(const spar__window *w) {
+    return w->bytes + w->start;
+}
+static inline size_t spar__window_length(const spar__window *w) {
+    return w->end - w->start;
+}
+static inline void spar__window_skip(spar__window *w, size_t n) {
+    w->start += n;
+}
 
 #endif
