@@ -139,7 +139,7 @@ static spar_status next_text(spar_corpus *c, spar_corpus_piece *piece, bool *giv
     SPAR_TRY(spar__window_fill(w, most + (separator ? separator : 1)));
     const char *text = spar__window_text(w);
     size_t n = spar__window_length(w), searched = n < most + separator ? n : most + separator;
-    const char *found = separator ? memmem(text, searched, c->separator, separator) : NULL;
+    const char *found = separator && n ? memmem(text, searched, c->separator, separator) : NULL;
     size_t length, taken;
     bool ends = true;
     if (found) {
