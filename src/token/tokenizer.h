@@ -1,0 +1,140 @@
+/* The parts of a tokenizer. Text runs through them in the order of tokenizer.json:
+ *
+ *     added tokens ─ normalisers ─ splitters ─ model ─ (what is added before and after)
+ *
+ * and ids back through the decoders. Every kind of normaliser, splitter, model and decoder is a
+ * row of its table, named as tokenizer.json names it: one file and one line of its .def. */
+#ifndef SPAR_TOKEN_TOKENIZER_H
+#define SPAR_TOKEN_TOKENIZER_H
+
+#include <jansson.h>
+
+#include "base/buffer.h"
+#include "base/memory.h"
+#include "spar/tokenizer.h"
+#include "token/added.h"
+#include "token/vocab.h"
+
+typedef struct spar__ids {
+    int32_t *at;
+    size_t count, capacity;
+} spar__ids;
+spar_status spar__ids_grow(spar__ids *ids, size_t more);
+static inline spar_status spar__ids_add(spar__ids *ids, int32_t id) {
+    if (ids->count == ids->capacity) SPAR_TRY(spar__ids_grow(ids, 1));
+    ids->at[ids->count++] = id;
+    return SPAR_OK;
+}
+
+/* One text on its way through: the state of one call, so that tokenizers themselves stay constant.
+ * `take` receives the pieces in order: the model's ids, or a trainer's counts. */
+typedef struct spar__run {
+    const spar_tokenizer *tokenizer;
+    spar_status (*take)(struct spar__run *run, const char *piece, size_t length);
+    void *context;   /* of `take` */
+    spar__ids ids;
+    void *scratch;   /* the model's, grown as needed; freed with spar__free */
+    size_t scratch_bytes;
+    void *cache;     /* the model's; freed with spar__free */
+} spar__run;
+
+/* `open` reads the settings from the part's JSON object into *state (NULL if it has none). */
+typedef struct spar__normalizer_kind {
+    const char *name;
+    spar_status (*open)(const json_t *settings, void **state);
+    void (*free)(void *state);
+    /* Appends the normalised text to `out`. */
+    spar_status (*apply)(const void *state, const char *text, size_t length, spar__buffer *out);
+} spar__normalizer_kind;
+
+typedef struct spar__splitter_kind {
+    const char *name;
+    spar_status (*open)(const json_t *settings, void **state);
+    void (*free)(void *state);
+    /* Hands each piece of the text to spar__run_split(run, level + 1, …). */
+    spar_status (*split)(const void *state, spar__run *run, int level, const char *text,
+                         size_t length);
+} spar__splitter_kind;
+
+typedef struct spar__model_kind {
+    const char *name, *kind; /* in tokenizer.json; in Spar */
+    spar_status (*open)(spar_tokenizer *tokenizer, const json_t *settings);
+    void (*free)(void *state);
+    spar_status (*encode)(const spar_tokenizer *tokenizer, spar__run *run, const char *piece,
+                          size_t length);
+} spar__model_kind;
+
+/* Decoders turn a list of pieces into another; at the end the list is joined. */
+typedef struct spar__pieces {
+    spar__buffer bytes;
+    size_t *ends;
+    size_t count, capacity;
+} spar__pieces;
+spar_status spar__pieces_add(spar__pieces *pieces, const char *bytes, size_t length);
+void spar__pieces_free(spar__pieces *pieces);
+
+typedef struct spar__decoder_kind {
+    const char *name;
+    spar_status (*open)(const json_t *settings, void **state);
+    void (*free)(void *state);
+    spar_status (*apply)(const void *state, const spar__pieces *in, spar__pieces *out);
+} spar__decoder_kind;
+
+#define NORMALIZER(name) extern const spar__normalizer_kind spar__normalizer_##name;
+#include "token/normalizer.def"
+#undef NORMALIZER
+#define SPLITTER(name) extern const spar__splitter_kind spar__splitter_##name;
+#include "token/splitter.def"
+#undef SPLITTER
+#define MODEL(name) extern const spar__model_kind spar__model_##name;
+#include "token/model.def"
+#undef MODEL
+#define DECODER(name) extern const spar__decoder_kind spar__decoder_##name;
+#include "token/decoder.def"
+#undef DECODER
+
+enum { SPAR__MAX_STAGES = 16, SPAR__MAX_AROUND = 16 };
+
+struct spar_tokenizer {
+    spar__vocab vocab;
+    spar__added added;
+    struct {
+        const spar__normalizer_kind *kind;
+        void *state;
+    } normalizers[SPAR__MAX_STAGES];
+    struct {
+        const spar__splitter_kind *kind;
+        void *state;
+    } splitters[SPAR__MAX_STAGES];
+    struct {
+        const spar__decoder_kind *kind;
+        void *state;
+    } decoders[SPAR__MAX_STAGES];
+    int n_normalizers, n_splitters, n_decoders;
+    bool byte_level;  /* the vocabulary spells bytes as characters; here it holds the bytes */
+    bool spaced;      /* no decoder: pieces are joined by blanks */
+    const spar__model_kind *model;
+    void *model_state;
+    int32_t before[SPAR__MAX_AROUND], after[SPAR__MAX_AROUND];
+    int n_before, n_after;
+    int32_t bos, eos, pad, unk;
+    char *json; /* the tokenizer.json that says all this */
+    size_t json_length;
+};
+
+/* Runs one text up to `run->take`; `flags` as in spar_tokenizer_encode. Added tokens go to
+ * run->ids, or nowhere when run->take is not the model's. */
+spar_status spar__run_text(spar__run *run, const char *text, size_t length, unsigned flags);
+spar_status spar__run_split(spar__run *run, int level, const char *text, size_t length);
+void spar__run_free(spar__run *run);
+
+/* A tokenizer from a parsed tokenizer.json, and from its text. `name` is for messages. */
+spar_status spar__tokenizer_from_json(const char *name, const json_t *root, spar_tokenizer **out);
+spar_status spar__tokenizer_from_text(const char *name, const char *text, size_t length,
+                                      spar_tokenizer **out);
+
+/* A new tokenizer.json object of byte-level BPE. Steals `vocab` and `merges`, also on failure. */
+spar_status spar__bpe_json(json_t *vocab, json_t *merges, const char *splitter,
+                           const char *const *special, int n_special, json_t **out);
+
+#endif
