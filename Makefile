@@ -130,7 +130,7 @@ LIBS := -lm -lpthread
 endif
 TEST_SUPPORT := $(TEST_SUPPORT_SOURCES:%.c=$B/%.o)
 
-$B/libkernel.a: $(filter $B/src/base/% $B/src/kernel/% $B/src/tensor/%,$(OBJECTS))
+$B/libkernel.a: $(filter-out %/libraries.o,$(filter $B/src/base/% $B/src/kernel/% $B/src/tensor/%,$(OBJECTS)))
 	@rm -f $@
 	@ar rcs $@ $^
 

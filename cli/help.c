@@ -75,7 +75,7 @@ static int print_man(const cli_usage *usage) {
     print_roff(title);
     printf(" \\- ");
     print_roff(usage->summary);
-    printf("\n.SH SYNOPSIS\n.B spar %s\n", usage->command);
+    printf("\n.SH SYNOPSIS\n\\fBspar %s\\fP", usage->command);
     print_synopsis(usage);
     printf("\n.SH OPTIONS\n");
     for (const cli_option *o = usage->options; o->name; o++) print_man_option(o);
