@@ -8,11 +8,9 @@
 /* What a look over the text finds before anything is built from it. */
 typedef struct survey {
     size_t values;        /* at most one more than separators and brackets */
-    size_t long_integers; /* with more digits than 64 bits hold for sure */
+    size_t long_integers; /* beyond 64 bits */
     size_t deep;          /* position of the first bracket that is too deep, or SIZE_MAX */
 } survey;
-
-enum { SAFE_DIGITS = 18 };
 
 static bool is_digit(char c) {
     return c >= '0' && c <= '9';
@@ -25,11 +23,13 @@ static size_t string_length(const char *text, size_t length) {
     return i < length ? i + 1 : length;
 }
 
-/* Length of the run of digits at `text`; *integer when neither fraction nor exponent follows. */
-static size_t digits_length(const char *text, size_t length, bool *integer) {
+/* Length of the run of digits at `text`; *is_long when they are an integer beyond 64 bits. */
+static size_t digits_length(const char *text, size_t length, bool *is_long) {
+    static const char largest[] = "9223372036854775807";
     size_t i = 0;
     while (i < length && is_digit(text[i])) i++;
-    *integer = i == length || (text[i] != '.' && text[i] != 'e' && text[i] != 'E');
+    bool integer = i == length || (text[i] != '.' && text[i] != 'e' && text[i] != 'E');
+    *is_long = integer && (i > 19 || (i == 19 && memcmp(text, largest, 19) > 0));
     return i;
 }
 
@@ -40,10 +40,10 @@ static spar_status look_over(const char *text, size_t length, survey *out, spar_
     bool fraction = false; /* the digits ahead belong to a fraction or an exponent */
     for (size_t i = 0, n; i < length; i += n) {
         char c = text[i];
-        bool integer = false;
+        bool is_long = false;
         n = c == '"' ? string_length(text + i, length - i) : 1;
-        if (is_digit(c)) n = digits_length(text + i, length - i, &integer);
-        bool is_long = integer && n > SAFE_DIGITS && !fraction;
+        if (is_digit(c)) n = digits_length(text + i, length - i, &is_long);
+        is_long = is_long && !fraction;
         if (copy) {
             SPAR_TRY(spar__buffer_add(copy, text + i, n));
             if (is_long) SPAR_TRY(spar__buffer_add(copy, ".0", 2));

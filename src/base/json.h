@@ -1,8 +1,8 @@
 /* JSON by Jansson, with limits that hold before it parses and errors that name the place.
  *
  * Refused: text that is not UTF-8, keys that stand twice in an object, nesting deeper than 128,
- * \u0000 in strings. An integer beyond 18 digits is read as a real, as other programs' files hold
- * such ("model_max_length": 1000000000000000019884624838656). */
+ * \u0000 in strings. An integer beyond 64 bits is read as a real, as other programs' files hold such
+ * ("model_max_length": 1000000000000000019884624838656). */
 #ifndef SPAR_BASE_JSON_H
 #define SPAR_BASE_JSON_H
 

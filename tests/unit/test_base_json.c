@@ -60,15 +60,17 @@ static void limits(void **state) {
 
 static void long_integers(void **state) {
     (void)state;
-    json_t *root = parse("[1000000000000000019884624838656, 999999999999999999, "
-                         "0.1234567890123456789012, 1e0000000000000000000001, "
-                         "2E+0000000000000000000001, \"1234567890123456789012\"]");
+    json_t *root =
+        parse("[1000000000000000019884624838656, 9223372036854775807, "
+              "0.1234567890123456789012, 1e0000000000000000000001, "
+              "2E+0000000000000000000001, \"1234567890123456789012\", 9223372036854775808]");
     assert_true(json_real_value(json_array_get(root, 0)) == 1000000000000000019884624838656.0);
-    assert_true(json_integer_value(json_array_get(root, 1)) == 999999999999999999);
+    assert_true(json_integer_value(json_array_get(root, 1)) == INT64_MAX);
     assert_true(json_real_value(json_array_get(root, 2)) == 0.1234567890123456789012);
     assert_true(json_real_value(json_array_get(root, 3)) == 10);
     assert_true(json_real_value(json_array_get(root, 4)) == 20);
     assert_string_equal(json_string_value(json_array_get(root, 5)), "1234567890123456789012");
+    assert_true(json_real_value(json_array_get(root, 6)) == 0x1p63);
     json_decref(root);
 }
 
