@@ -34,7 +34,9 @@ struct spar__optimiser {
     int64_t n_chunks;
 };
 
-static int64_t size_of(const spar__param *param) { return param->value.rows * param->value.cols; }
+static int64_t size_of(const spar__param *param) {
+    return param->value.rows * param->value.cols;
+}
 
 static int64_t slot_size(const spar__optimiser *o, int param, int slot) {
     const spar__param *p = o->params[param];
@@ -62,7 +64,8 @@ static spar_status make_chunks(spar__optimiser *o) {
     for (int i = 0; i < o->n_params; i++) {
         int64_t n = size_of(o->params[i]);
         for (int64_t at = 0; at < n; at += SPAR__OPTIMISER_CHUNK)
-            *next++ = (chunk){i, at, at + SPAR__OPTIMISER_CHUNK < n ? at + SPAR__OPTIMISER_CHUNK : n};
+            *next++ =
+                (chunk){i, at, at + SPAR__OPTIMISER_CHUNK < n ? at + SPAR__OPTIMISER_CHUNK : n};
     }
     return SPAR_OK;
 }
@@ -87,8 +90,11 @@ static spar_status make_slots(spar__optimiser *o) {
     for (int i = 0; i < o->n_params; i++) {
         spar__param *p = o->params[i];
         spar__update *u = &o->updates[i];
-        *u = (spar__update){.param = p, .rows = p->value.rows, .cols = p->value.cols,
-                            .weight = spar__data(&p->value), .grad = p->value.grad,
+        *u = (spar__update){.param = p,
+                            .rows = p->value.rows,
+                            .cols = p->value.cols,
+                            .weight = spar__data(&p->value),
+                            .grad = p->value.grad,
                             .scratch = o->scratch};
         for (int s = 0; s < o->n_slots; s++) {
             int64_t n = slot_size(o, i, s);
@@ -135,7 +141,9 @@ double spar__optimiser_lr(const spar__optimiser *o) {
     return ((const spar__optimiser_base *)o->options)->lr;
 }
 
-const char *spar__optimiser_name(const spar__optimiser *o) { return o->kind->name; }
+const char *spar__optimiser_name(const spar__optimiser *o) {
+    return o->kind->name;
+}
 
 double spar__optimiser_grad_norm(spar__optimiser *o) {
     for (int i = 0; i < o->n_params; i++) {
@@ -180,7 +188,9 @@ void spar__optimiser_step(spar__optimiser *o, uint64_t t, double lr, double grad
     spar__optimiser_clear(o);
 }
 
-int spar__optimiser_n_arrays(const spar__optimiser *o) { return o->n_arrays; }
+int spar__optimiser_n_arrays(const spar__optimiser *o) {
+    return o->n_arrays;
+}
 
 void spar__optimiser_array_at(const spar__optimiser *o, int index, spar__optimiser_array *out) {
     for (int i = 0; i < o->n_params; i++) {

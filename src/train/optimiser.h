@@ -30,10 +30,18 @@ typedef struct spar__optimiser_base {
 } spar__optimiser_base;
 
 #define SPAR__OPTIMISER_OPTIONS(default_lr)                                                        \
-    {"lr", SPAR_OPTION_REAL, offsetof(spar__optimiser_base, lr), default_lr, 0, 1e6, NULL,         \
+    {"lr",                                                                                         \
+     SPAR_OPTION_REAL,                                                                             \
+     offsetof(spar__optimiser_base, lr),                                                           \
+     default_lr,                                                                                   \
+     0,                                                                                            \
+     1e6,                                                                                          \
+     NULL,                                                                                         \
      "learning rate, before the schedule"},                                                        \
-        {"weight_decay", SPAR_OPTION_REAL, offsetof(spar__optimiser_base, weight_decay), 0, 0,     \
-         1e6, NULL, "decoupled weight decay of matrices"}
+    {                                                                                              \
+        "weight_decay", SPAR_OPTION_REAL, offsetof(spar__optimiser_base, weight_decay), 0, 0, 1e6, \
+            NULL, "decoupled weight decay of matrices"                                             \
+    }
 
 /* One parameter in one step. */
 typedef struct spar__update {
@@ -42,10 +50,10 @@ typedef struct spar__update {
     real *weight;
     const real *grad;
     real *slots[SPAR__OPTIMISER_SLOTS];
-    uint64_t t;           /* 1 in the first step */
+    uint64_t t;            /* 1 in the first step */
     double lr, grad_scale; /* of this step */
-    double shared[4];     /* from prepare to update */
-    double *scratch;      /* for prepare: as many as kind.scratch asked for */
+    double shared[4];      /* from prepare to update */
+    double *scratch;       /* for prepare: as many as kind.scratch asked for */
 } spar__update;
 
 typedef struct spar__optimiser_kind {
@@ -56,7 +64,8 @@ typedef struct spar__optimiser_kind {
     /* Elements of a slot for a parameter (0: not kept). NULL: as many as the parameter has. */
     int64_t (*slot_size)(const void *options, const spar__param *param, int slot);
     int64_t (*scratch)(const void *options, const spar__param *param); /* NULL: none */
-    /* Outside parallel regions; may open its own, over parts that depend on shapes alone. NULL: none. */
+    /* Outside parallel regions; may open its own, over parts that depend on shapes alone. NULL:
+     * none. */
     void (*prepare)(const void *options, spar__update *update);
     void (*update)(const void *options, const spar__update *update, int64_t begin, int64_t end);
 } spar__optimiser_kind;
@@ -67,12 +76,12 @@ typedef struct spar__optimiser spar__optimiser;
  * have gradients and outlive the optimiser; the array itself is copied. */
 spar_status spar__optimiser_create(const json_t *section, spar__param *const *params, int n_params,
                                    spar__optimiser **out);
-void spar__optimiser_free(spar__optimiser *optimiser); /* NULL is fine */
-double spar__optimiser_lr(const spar__optimiser *optimiser);       /* the option "lr" */
+void spar__optimiser_free(spar__optimiser *optimiser);              /* NULL is fine */
+double spar__optimiser_lr(const spar__optimiser *optimiser);        /* the option "lr" */
 const char *spar__optimiser_name(const spar__optimiser *optimiser); /* of the kind */
 
-/* The Euclidean norm of all gradients together: sums in double, in an order fixed by the shapes. Not
- * finite when any gradient is not. A gradient that nothing was added to counts as zero. */
+/* The Euclidean norm of all gradients together: sums in double, in an order fixed by the shapes.
+ * Not finite when any gradient is not. A gradient that nothing was added to counts as zero. */
 double spar__optimiser_grad_norm(spar__optimiser *optimiser);
 /* One step; t counts from 1. Afterwards gradients count as not started. Allocates nothing. */
 void spar__optimiser_step(spar__optimiser *optimiser, uint64_t t, double lr, double grad_scale);

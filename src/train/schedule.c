@@ -22,7 +22,8 @@ static double linear(const spar__schedule *schedule, double step, double steps) 
 
 static double cosine(const spar__schedule *schedule, double step, double steps) {
     double x = way(schedule, step, steps);
-    return schedule->min_ratio + (1 - schedule->min_ratio) * 0.5 * (1 + cos(3.14159265358979323846 * x));
+    return schedule->min_ratio +
+           (1 - schedule->min_ratio) * 0.5 * (1 + cos(3.14159265358979323846 * x));
 }
 
 static double inverse_sqrt(const spar__schedule *schedule, double step, double steps) {

@@ -30,7 +30,8 @@ static const spar_option options[] = {
      "least scale of a parameter, with scale_parameter"},
     {"threshold", SPAR_OPTION_REAL, MEMBER(threshold), 1, 1e-6, 1e6, NULL,
      "root mean square at which updates are clipped"},
-    {"beta1", SPAR_OPTION_REAL, MEMBER(beta1), 0, 0, 0.9999999, NULL, "average over steps; 0 = none"},
+    {"beta1", SPAR_OPTION_REAL, MEMBER(beta1), 0, 0, 0.9999999, NULL,
+     "average over steps; 0 = none"},
     {"relative_step", SPAR_OPTION_BOOL, MEMBER(relative_step), 0, 0, 1, NULL,
      "rate falls as 1/√step, at most lr"},
     {"scale_parameter", SPAR_OPTION_BOOL, MEMBER(scale_parameter), 0, 0, 1, NULL,
@@ -43,7 +44,9 @@ static const char *const slots[] = {"v", "m", NULL};
 enum { BLOCK = 64, CHUNK = 4096 };
 enum { MEAN, RATE }; /* of spar__update.shared */
 
-static bool factored(const spar__param *param) { return param->n_dims >= 2; }
+static bool factored(const spar__param *param) {
+    return param->n_dims >= 2;
+}
 
 static int64_t slot_size(const void *opaque, const spar__param *param, int slot) {
     const adafactor_options *o = opaque;
@@ -135,7 +138,8 @@ static double square_sum(const spar__update *u, bool of_weights) {
         double sum = 0, root = matrix ? root_of(u, i) : 1;
         part_of(u, i, &begin, &end);
         for (int64_t j = begin; j < end; j++) {
-            double x = of_weights ? (double)u->weight[j] : raw_update(u, j, root, j - begin, matrix);
+            double x =
+                of_weights ? (double)u->weight[j] : raw_update(u, j, root, j - begin, matrix);
             sum += x * x;
         }
         u->scratch[i] = sum;
