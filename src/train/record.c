@@ -1,0 +1,106 @@
+#include "train/record.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "train/metrics.h"
+
+struct spar__records {
+    spar__metrics *metrics; /* NULL after a failure */
+    FILE *log;
+    char *log_path;
+};
+
+/* Cuts a log after its line of `step`. A line that a kill cut short belongs to a step after it. */
+static spar_status cut_log(FILE *file, const char *path, uint64_t step) {
+    char line[512];
+    long keep = 0;
+    while (fgets(line, sizeof line, file)) {
+        unsigned long long at;
+        if (!strchr(line, '\n') || sscanf(line, "{\"step\": %llu", &at) != 1 || at > step) break;
+        keep = ftell(file);
+    }
+    if (ferror(file) || ftruncate(fileno(file), keep) || fseek(file, keep, SEEK_SET))
+        return spar__fail(SPAR_ERR_IO, "%s: cannot cut to step %llu: %s", path,
+                          (unsigned long long)step, strerror(errno));
+    return SPAR_OK;
+}
+
+static spar_status open_log(spar__records *r, const char *path, uint64_t step) {
+    if (!(r->log_path = spar__copy_string(path))) return SPAR_ERR_MEMORY;
+    bool old = step && spar__file_exists(path);
+    if (!(r->log = fopen(path, old ? "r+" : "w")))
+        return spar__fail(SPAR_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
+    return old ? cut_log(r->log, path, step) : SPAR_OK;
+}
+
+static void lose_metrics(spar__records *r) {
+    spar__log(SPAR_LOG_WARNING, "%s; no more metrics are kept", spar_error());
+    spar__metrics_free(r->metrics);
+    r->metrics = NULL;
+}
+
+spar_status spar__records_open(const char *folder, const char *log, uint64_t step,
+                               const char *config, spar__records **out) {
+    spar__records *r = spar__alloc(sizeof *r);
+    char *path = spar__path_join(folder, "metrics.db");
+    spar_status status = r && path ? SPAR_OK : SPAR_ERR_MEMORY;
+    if (!status) status = spar__metrics_open(path, step, &r->metrics);
+    if (!status) status = spar__metrics_describe(r->metrics, "config", config);
+    if (!status && log) status = open_log(r, log, step);
+    spar__free(path);
+    if (status)
+        spar__records_free(r);
+    else
+        *out = r;
+    return status;
+}
+
+void spar__records_free(spar__records *r) {
+    if (!r) return;
+    spar__metrics_free(r->metrics);
+    if (r->log) fclose(r->log);
+    spar__free(r->log_path);
+    spar__free(r);
+}
+
+void spar__records_step(spar__records *r, uint64_t step, const spar__step_record *record,
+                        double tokens_per_second) {
+    if (r->log) {
+        fprintf(r->log, "{\"step\": %llu, \"loss\": %.9g, \"grad_norm\": %.9g, \"lr\": %.12g}\n",
+                (unsigned long long)step, record->loss, record->grad_norm, record->lr);
+        fflush(r->log);
+    }
+    const struct {
+        const char *name;
+        double value;
+    } values[] = {{"loss", record->loss},
+                  {"grad_norm", record->grad_norm},
+                  {"lr", record->lr},
+                  {"tokens_per_second", tokens_per_second}};
+    for (size_t i = 0; r->metrics && i < sizeof values / sizeof *values; i++)
+        if (spar__metrics_add(r->metrics, step, values[i].name, values[i].value)) lose_metrics(r);
+}
+
+void spar__records_valid(spar__records *r, uint64_t step, double loss) {
+    if (!isfinite(loss) || !r->metrics) return;
+    if (spar__metrics_add(r->metrics, step, "valid_loss", loss)) lose_metrics(r);
+}
+
+spar_status spar__records_close(spar__records *r) {
+    spar_status status = SPAR_OK;
+    if (r->log) {
+        bool bad = ferror(r->log) != 0;
+        if (fclose(r->log) || bad)
+            status = spar__fail(SPAR_ERR_IO, "%s: the log is incomplete: %s", r->log_path,
+                                strerror(errno));
+        r->log = NULL;
+    }
+    spar__records_free(r);
+    return status;
+}
