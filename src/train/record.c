@@ -1,17 +1,16 @@
 #include "train/record.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
-#include "train/metrics.h"
 
 struct spar__records {
-    spar__metrics *metrics; /* NULL after a failure */
+    spar_metrics_writer *metrics;
+    bool warned; /* of metrics that could not be written */
     FILE *log;
     char *log_path;
 };
@@ -39,19 +38,13 @@ static spar_status open_log(spar__records *r, const char *path, uint64_t step) {
     return old ? cut_log(r->log, path, step) : SPAR_OK;
 }
 
-static void lose_metrics(spar__records *r) {
-    spar__log(SPAR_LOG_WARNING, "%s; no more metrics are kept", spar_error());
-    spar__metrics_free(r->metrics);
-    r->metrics = NULL;
-}
-
 spar_status spar__records_open(const char *folder, const char *log, uint64_t step,
                                const char *config, spar__records **out) {
     spar__records *r = spar__alloc(sizeof *r);
     char *path = spar__path_join(folder, "metrics.db");
     spar_status status = r && path ? SPAR_OK : SPAR_ERR_MEMORY;
-    if (!status) status = spar__metrics_open(path, step, &r->metrics);
-    if (!status) status = spar__metrics_describe(r->metrics, "config", config);
+    if (!status) status = spar_metrics_create(path, step, &r->metrics);
+    if (!status) status = spar_metrics_set(r->metrics, "config", config);
     if (!status && log) status = open_log(r, log, step);
     spar__free(path);
     if (status)
@@ -63,33 +56,24 @@ spar_status spar__records_open(const char *folder, const char *log, uint64_t ste
 
 void spar__records_free(spar__records *r) {
     if (!r) return;
-    spar__metrics_free(r->metrics);
+    spar_metrics_writer_free(r->metrics);
     if (r->log) fclose(r->log);
     spar__free(r->log_path);
     spar__free(r);
 }
 
-void spar__records_step(spar__records *r, uint64_t step, const spar__step_record *record,
-                        double tokens_per_second) {
-    if (r->log) {
-        fprintf(r->log, "{\"step\": %llu, \"loss\": %.9g, \"grad_norm\": %.9g, \"lr\": %.12g}\n",
-                (unsigned long long)step, record->loss, record->grad_norm, record->lr);
-        fflush(r->log);
-    }
-    const struct {
-        const char *name;
-        double value;
-    } values[] = {{"loss", record->loss},
-                  {"grad_norm", record->grad_norm},
-                  {"lr", record->lr},
-                  {"tokens_per_second", tokens_per_second}};
-    for (size_t i = 0; r->metrics && i < sizeof values / sizeof *values; i++)
-        if (spar__metrics_add(r->metrics, step, values[i].name, values[i].value)) lose_metrics(r);
+void spar__records_log(spar__records *r, uint64_t step, const spar__step_record *record) {
+    if (!r->log) return;
+    fprintf(r->log, "{\"step\": %llu, \"loss\": %.9g, \"grad_norm\": %.9g, \"lr\": %.12g}\n",
+            (unsigned long long)step, record->loss, record->grad_norm, record->lr);
+    fflush(r->log);
 }
 
-void spar__records_valid(spar__records *r, uint64_t step, double loss) {
-    if (!isfinite(loss) || !r->metrics) return;
-    if (spar__metrics_add(r->metrics, step, "valid_loss", loss)) lose_metrics(r);
+void spar__records_add(spar__records *r, const spar_metrics_row *row) {
+    if (!r->metrics || !spar_metrics_add(r->metrics, row) || r->warned) return;
+    spar__log(SPAR_LOG_WARNING, "%s; metrics are missing from step %llu on", spar_error(),
+              (unsigned long long)row->step);
+    r->warned = true;
 }
 
 spar_status spar__records_close(spar__records *r) {

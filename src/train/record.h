@@ -2,6 +2,7 @@
 #ifndef SPAR_TRAIN_RECORD_H
 #define SPAR_TRAIN_RECORD_H
 
+#include "spar/metrics.h"
 #include "train/trainer.h"
 
 typedef struct spar__records spar__records;
@@ -11,11 +12,12 @@ typedef struct spar__records spar__records;
 spar_status spar__records_open(const char *folder, const char *log, uint64_t step,
                                const char *config, spar__records **out);
 void spar__records_free(spar__records *records); /* NULL is fine */
-/* Step `step` counts from 1. Metrics that cannot be written are a warning, once: they are no reason
- * to lose a run. A log that cannot be written is an error of spar__records_close. */
-void spar__records_step(spar__records *records, uint64_t step, const spar__step_record *record,
-                        double tokens_per_second);
-void spar__records_valid(spar__records *records, uint64_t step, double loss);
+/* The line of a step in the log. A log that cannot be written is an error of spar__records_close.
+ */
+void spar__records_log(spar__records *records, uint64_t step, const spar__step_record *record);
+/* The numbers of a step among the metrics; again for the same step replaces them. Metrics that
+ * cannot be written are a warning, once: they are no reason to lose a run. */
+void spar__records_add(spar__records *records, const spar_metrics_row *row);
 spar_status spar__records_close(spar__records *records); /* frees it in either case */
 
 #endif

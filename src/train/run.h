@@ -20,6 +20,7 @@ typedef struct spar__run {
     double seconds_before;             /* trained before this call */
     double begun, first_seconds, idle; /* clock at the start; first step; evaluation and the like */
     double tokens, shown_loss;
+    spar_metrics_row row; /* of the newest step */
 } spar__run;
 
 /* Sets up all of `run`, which has only its options, resuming where they ask for it. Weights are

@@ -14,14 +14,17 @@
 #include "train/run.h"
 #include "train/state.h"
 
+static double seconds_so_far(const spar__run *run) {
+    return run->seconds_before + spar__seconds() - run->begun;
+}
+
 /* Steps of the run as a whole. With a limit of minutes it is estimated anew before each step from
  * the speed so far, so that the schedule ends when the time does. */
 static uint64_t planned(const spar__run *run) {
     const spar__train_settings *set = &run->trainer.set;
     uint64_t most = set->steps ? (uint64_t)set->steps : (uint64_t)1 << 40, step = run->trainer.step;
     if (!(set->minutes > 0)) return most;
-    double seconds = run->seconds_before + spar__seconds() - run->begun;
-    double left = set->minutes * 60 - seconds, done = (double)(step - run->first_step);
+    double left = set->minutes * 60 - seconds_so_far(run), done = (double)(step - run->first_step);
     if (done < 1) return most;
     /* The first step is slower than the others (memory is obtained, caches are cold). */
     double pace = done < 2 ? run->first_seconds
@@ -48,9 +51,8 @@ static spar_status save(spar__run *run) {
                           (unsigned long long)run->trainer.step);
     double start = spar__seconds();
     for (;;) {
-        double seconds = run->seconds_before + spar__seconds() - run->begun;
         spar_status status =
-            spar__state_save(run->checkpoints, &run->trainer, run->config, seconds);
+            spar__state_save(run->checkpoints, &run->trainer, run->config, seconds_so_far(run));
         if (!status) run->saved = run->trainer.step;
         if (status != SPAR_ERR_IO) return status;
         if (spar__seconds() - start >= run->options->patience)
@@ -69,9 +71,8 @@ static spar_status evaluate(spar__run *run, spar_train_result *result) {
     double start = spar__seconds();
     spar_status status = spar__trainer_evaluate(&run->trainer, &result->valid_loss);
     run->idle += spar__seconds() - start;
-    if (status) return status;
-    spar__records_valid(run->records, run->trainer.step, result->valid_loss);
-    return SPAR_OK;
+    run->row.valid_loss = result->valid_loss;
+    return status;
 }
 
 static bool due(int64_t every, uint64_t step) {
@@ -84,6 +85,7 @@ static spar_status after_step(spar__run *run, spar_train_result *result) {
     uint64_t step = run->trainer.step;
     bool last = step >= run->steps;
     if (due(set->eval_every, step) && !last) SPAR_TRY(evaluate(run, result));
+    spar__records_add(run->records, &run->row);
     double start = spar__seconds();
     if (due(set->sample_every, step) && run->options->sample)
         SPAR_TRY(run->options->sample(run->options->sample_context, run->model, step,
@@ -121,7 +123,15 @@ static spar_status one_step(spar__run *run, spar_train_result *result) {
     result->tokens_per_second = run->tokens / fmax(1e-9, spar__seconds() - run->begun - run->idle);
     bool first = t->step == run->first_step + 1;
     run->shown_loss = first ? record.loss : 0.9 * run->shown_loss + 0.1 * record.loss;
-    spar__records_step(run->records, t->step, &record, tokens / fmax(1e-9, took));
+    spar__records_log(run->records, t->step, &record);
+    run->row = (spar_metrics_row){.step = t->step,
+                                  .tokens = tokens * (double)t->step,
+                                  .seconds = seconds_so_far(run),
+                                  .loss = record.loss,
+                                  .valid_loss = NAN,
+                                  .lr = record.lr,
+                                  .grad_norm = record.grad_norm,
+                                  .tokens_per_second = tokens / fmax(1e-9, took)};
     return SPAR_OK;
 }
 
@@ -159,6 +169,7 @@ static spar_status write_config(const spar__run *run) {
 static spar_status finish(spar__run *run, spar_train_result *result) {
     if (run->trainer.set.checkpoint_every && run->saved != run->trainer.step) SPAR_TRY(save(run));
     SPAR_TRY(evaluate(run, result));
+    if (run->row.step) spar__records_add(run->records, &run->row);
     char *path = spar__path_join(run->options->output, "model.gguf");
     spar_status status = path ? SPAR_OK : SPAR_ERR_MEMORY;
     if (!status) status = spar_model_save(run->model, NULL, NULL, path);
