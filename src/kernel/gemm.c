@@ -1,0 +1,105 @@
+/* Dense products. C is cut into a grid of tiles that depends on the shape alone, and each tile is
+ * one single-threaded product over the whole of k: sums are never split, so the bits are the same
+ * at any number of threads. */
+#include "kernel/gemm.h"
+
+#include <string.h>
+
+enum {
+    TILE_ROWS = 128, /* no tile is cut below this */
+    TILE_COLS = 256,
+    TILES = 16,   /* wanted, where the product is big enough */
+    FEW_ROWS = 8, /* of C: read the other matrix once, by rows, with the kernels of decoding */
+};
+static const double TILE_WORK = 8e6; /* m·n·k that pays for a tile of its own */
+
+typedef struct grid {
+    int64_t rows, cols; /* of a tile */
+    int64_t across, tiles;
+} grid;
+
+static int64_t parts(int64_t n, int64_t pieces, int64_t multiple) {
+    int64_t part = (n + pieces - 1) / pieces;
+    return (part + multiple - 1) / multiple * multiple;
+}
+
+/* Halves the longer side of a tile until there are enough of them. */
+static grid grid_for(int64_t m, int64_t n, int64_t k) {
+    int64_t down = 1, across = 1;
+    double work = (double)m * (double)n * (double)k;
+    while (down * across < TILES && work / (double)(down * across) > 2 * TILE_WORK) {
+        bool can_rows = m / (2 * down) >= TILE_ROWS, can_cols = n / (2 * across) >= TILE_COLS;
+        if (!can_rows && !can_cols) break;
+        if (can_rows && (m / down >= n / across || !can_cols))
+            down *= 2;
+        else
+            across *= 2;
+    }
+    grid g = {.rows = parts(m, down, 24), .cols = parts(n, across, 16)};
+    g.across = (n + g.cols - 1) / g.cols;
+    g.tiles = g.across * ((m + g.rows - 1) / g.rows);
+    return g;
+}
+
+static spar__product tile_of(const spar__product *p, const grid *g, int64_t index) {
+    spar__product t = *p;
+    int64_t i = index / g->across * g->rows, j = index % g->across * g->cols;
+    t.m = p->m - i < g->rows ? p->m - i : g->rows;
+    t.n = p->n - j < g->cols ? p->n - j : g->cols;
+    t.a = p->a + (p->transpose_a ? i : i * p->lda);
+    t.b = p->b + (p->transpose_b ? j * p->ldb : j);
+    t.c = p->c + i * p->ldc + j;
+    return t;
+}
+
+static void scale_only(const spar__product *p) {
+    for (int64_t i = 0; i < p->m; i++)
+        for (int64_t j = 0; j < p->n; j++) {
+            real *c = p->c + i * p->ldc + j;
+            *c = p->beta == 0 ? 0 : p->beta * *c;
+        }
+}
+
+/* Few rows of C = A·Bᵀ: 64 rows of B stay in the cache while they meet each row of A. */
+static void few_rows(const spar__product *p) {
+    const spar__kernels *k = spar__k();
+    enum { AT_ONCE = 64 };
+#pragma omp parallel for schedule(static)
+    for (int64_t j = 0; j < p->n; j += AT_ONCE) {
+        int64_t n = p->n - j < AT_ONCE ? p->n - j : AT_ONCE;
+        real dots[AT_ONCE];
+        for (int64_t i = 0; i < p->m; i++) {
+            real *c = p->c + i * p->ldc + j;
+            k->rows_dot[SPAR__F32](dots, p->b + j * p->ldb, (size_t)p->ldb * sizeof(real),
+                                   p->a + i * p->lda, n, p->k);
+            for (int64_t r = 0; r < n; r++)
+                c[r] = p->alpha * dots[r] + (p->beta == 0 ? 0 : p->beta * c[r]);
+        }
+    }
+}
+
+spar_status spar__gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
+                       real alpha, const real *a, int64_t lda, const real *b, int64_t ldb,
+                       real beta, real *c, int64_t ldc) {
+    spar__product p = {transpose_a, transpose_b, m, n, k, alpha, beta, a, lda, b, ldb, c, ldc};
+    if (m <= 0 || n <= 0) return SPAR_OK;
+    if (k <= 0 || alpha == 0) {
+        scale_only(&p);
+        return SPAR_OK;
+    }
+    if (m <= FEW_ROWS && !transpose_a && transpose_b) {
+        few_rows(&p);
+        return SPAR_OK;
+    }
+    grid g = grid_for(m, n, k);
+    int failed = 0;
+#pragma omp parallel for schedule(dynamic) reduction(| : failed)
+    for (int64_t t = 0; t < g.tiles; t++) {
+        spar__product tile = tile_of(&p, &g, t);
+        failed |= !spar__product_tile(&tile);
+    }
+    if (failed)
+        return spar__fail(SPAR_ERR_MEMORY, "%s: product of %lld×%lld×%lld: no memory",
+                          spar__gemm_library(), (long long)m, (long long)n, (long long)k);
+    return SPAR_OK;
+}

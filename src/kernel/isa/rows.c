@@ -1,0 +1,178 @@
+/* Rows of stored weights: their products with a vector, at the speed of memory, and their
+ * conversion. A row is f32, f16, bf16, or q8_0: blocks of a binary16 scale and 32 signed bytes. */
+#include "kernel/isa/functions.h"
+#include "kernel/isa/vec.h"
+
+enum { Q8_BLOCK = 32, Q8_BYTES = 34, UNROLL = 4, FAR = 1024 };
+
+static inline real q8_scale(const char *block) {
+    uint16_t h;
+    memcpy(&h, block, sizeof h);
+#if defined SPAR_ISA_avx2 || defined SPAR_ISA_avx512
+    return _cvtsh_ss(h);
+#else
+    return from_f16(h);
+#endif
+}
+
+/* `type` is constant in each use. */
+SPAR__INLINE vec load(spar__type type, const char *row, int64_t i) {
+    switch (type) {
+    case SPAR__F16:
+        return vec_load_f16((const uint16_t *)(const void *)row + i);
+    case SPAR__BF16:
+        return vec_load_bf16((const uint16_t *)(const void *)row + i);
+    default:
+        return vec_load((const real *)(const void *)row + i);
+    }
+}
+SPAR__INLINE real load_one(spar__type type, const char *row, int64_t i) {
+    switch (type) {
+    case SPAR__F16:
+        return from_f16(((const uint16_t *)(const void *)row)[i]);
+    case SPAR__BF16:
+        return from_bf16(((const uint16_t *)(const void *)row)[i]);
+    default:
+        return ((const real *)(const void *)row)[i];
+    }
+}
+
+SPAR__INLINE real row_dot(spar__type type, const char *row, const real *x, int64_t n) {
+    vec s[UNROLL] = {{0}};
+    int64_t i = 0;
+    for (; i + UNROLL * SPAR__LANES <= n; i += UNROLL * SPAR__LANES) {
+        int64_t size = type == SPAR__F32 ? (int64_t)sizeof(real) : 2;
+        __builtin_prefetch(row + i * size + FAR);
+        for (int j = 0; j < UNROLL; j++)
+            s[j] += load(type, row, i + j * SPAR__LANES) * vec_load(x + i + j * SPAR__LANES);
+    }
+    for (; i + SPAR__LANES <= n; i += SPAR__LANES) s[0] += load(type, row, i) * vec_load(x + i);
+    real sum = vec_sum((s[0] + s[1]) + (s[2] + s[3]));
+    for (; i < n; i++) sum += load_one(type, row, i) * x[i];
+    return sum;
+}
+
+static void rows_dot_f32(real *y, const void *w, size_t row_bytes, const real *x, int64_t n_rows,
+                         int64_t n) {
+    for (int64_t r = 0; r < n_rows; r++)
+        y[r] = row_dot(SPAR__F32, (const char *)w + (size_t)r * row_bytes, x, n);
+}
+
+static void rows_dot_f16(real *y, const void *w, size_t row_bytes, const real *x, int64_t n_rows,
+                         int64_t n) {
+    for (int64_t r = 0; r < n_rows; r++)
+        y[r] = row_dot(SPAR__F16, (const char *)w + (size_t)r * row_bytes, x, n);
+}
+
+static void rows_dot_bf16(real *y, const void *w, size_t row_bytes, const real *x, int64_t n_rows,
+                          int64_t n) {
+    for (int64_t r = 0; r < n_rows; r++)
+        y[r] = row_dot(SPAR__BF16, (const char *)w + (size_t)r * row_bytes, x, n);
+}
+
+static void rows_dot_q8_0(real *y, const void *w, size_t row_bytes, const real *x, int64_t n_rows,
+                          int64_t n) {
+    for (int64_t r = 0; r < n_rows; r++) {
+        const char *block = (const char *)w + (size_t)r * row_bytes;
+        vec s = {0};
+        for (int64_t i = 0; i + Q8_BLOCK <= n; i += Q8_BLOCK, block += Q8_BYTES) {
+            const int8_t *q = (const int8_t *)block + 2;
+            __builtin_prefetch(block + FAR);
+            vec b[2] = {{0}};
+            for (int j = 0; j < Q8_BLOCK / SPAR__LANES; j++)
+                b[j & 1] += vec_load_i8(q + j * SPAR__LANES) * vec_load(x + i + j * SPAR__LANES);
+            s += vec_all(q8_scale(block)) * (b[0] + b[1]);
+        }
+        y[r] = vec_sum(s);
+    }
+}
+
+static void to_bf16_all(uint16_t *y, const real *x, int64_t n) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) y[i] = to_bf16(x[i]);
+}
+
+static void from_bf16_all(real *y, const uint16_t *x, int64_t n) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) y[i] = from_bf16(x[i]);
+}
+
+static void to_f16_all(uint16_t *y, const real *x, int64_t n) {
+    int64_t i = 0;
+#if defined SPAR_ISA_avx2 || defined SPAR_ISA_avx512
+    for (; i + 8 <= n; i += 8)
+        _mm_storeu_si128((__m128i_u *)(y + i), _mm256_cvtps_ph(_mm256_loadu_ps(x + i), 0));
+#elif defined SPAR_ISA_neon
+    for (; i + 4 <= n; i += 4)
+        vst1_u16(y + i, vreinterpret_u16_f16(vcvt_f16_f32(vld1q_f32(x + i))));
+#endif
+    for (; i < n; i++) y[i] = to_f16(x[i]);
+}
+
+static void from_f16_all(real *y, const uint16_t *x, int64_t n) {
+    int64_t i = 0;
+    for (; i + SPAR__LANES <= n; i += SPAR__LANES) vec_store(y + i, vec_load_f16(x + i));
+    for (; i < n; i++) y[i] = from_f16(x[i]);
+}
+
+static void encode_bf16(void *out, const real *x, int64_t n) {
+    to_bf16_all(out, x, n);
+}
+static void decode_bf16(real *out, const void *in, int64_t n) {
+    from_bf16_all(out, in, n);
+}
+static void encode_f16(void *out, const real *x, int64_t n) {
+    to_f16_all(out, x, n);
+}
+static void decode_f16(real *out, const void *in, int64_t n) {
+    from_f16_all(out, in, n);
+}
+static void encode_f32(void *out, const real *x, int64_t n) {
+    memcpy(out, x, (size_t)n * sizeof *x);
+}
+static void decode_f32(real *out, const void *in, int64_t n) {
+    memcpy(out, in, (size_t)n * sizeof *out);
+}
+
+/* d = max |x| / 127, q = round(x/d). Numbers that are not finite become 0. */
+static void encode_q8_0(void *out, const real *x, int64_t n) {
+    for (char *block = out; n >= Q8_BLOCK; n -= Q8_BLOCK, x += Q8_BLOCK, block += Q8_BYTES) {
+        float top = 0;
+        for (int i = 0; i < Q8_BLOCK; i++)
+            top = fabsf((float)x[i]) > top ? fabsf((float)x[i]) : top;
+        float d = top / 127, inverse = d > 0 ? 1 / d : 0;
+        uint16_t h = to_f16(d);
+        memcpy(block, &h, sizeof h);
+        for (int i = 0; i < Q8_BLOCK; i++) {
+            float q = roundf((float)x[i] * inverse);
+            block[2 + i] = (char)(int8_t)(fabsf(q) <= 127 ? q : 0);
+        }
+    }
+}
+
+static void decode_q8_0(real *out, const void *in, int64_t n) {
+    for (const char *block = in; n >= Q8_BLOCK; n -= Q8_BLOCK, out += Q8_BLOCK, block += Q8_BYTES) {
+        vec d = vec_all(q8_scale(block));
+        for (int j = 0; j < Q8_BLOCK; j += SPAR__LANES)
+            vec_store(out + j, d * vec_load_i8((const int8_t *)block + 2 + j));
+    }
+}
+
+void SPAR__FN(fill_rows)(spar__kernels *k) {
+    k->to_bf16 = to_bf16_all;
+    k->from_bf16 = from_bf16_all;
+    k->to_f16 = to_f16_all;
+    k->from_f16 = from_f16_all;
+    k->rows_dot[SPAR__F32] = rows_dot_f32;
+    k->rows_dot[SPAR__F16] = rows_dot_f16;
+    k->rows_dot[SPAR__BF16] = rows_dot_bf16;
+    k->rows_dot[SPAR__Q8_0] = rows_dot_q8_0;
+    k->encode[SPAR__F32] = encode_f32;
+    k->decode[SPAR__F32] = decode_f32;
+    k->encode[SPAR__F16] = encode_f16;
+    k->decode[SPAR__F16] = decode_f16;
+    k->encode[SPAR__BF16] = encode_bf16;
+    k->decode[SPAR__BF16] = decode_bf16;
+    k->encode[SPAR__Q8_0] = encode_q8_0;
+    k->decode[SPAR__Q8_0] = decode_q8_0;
+}

@@ -1,0 +1,13 @@
+/* The table of this instruction set. */
+#include "kernel/isa/isa.h"
+
+void SPAR__FN(fill)(spar__kernels *k) {
+    k->isa = SPAR__TEXT(SPAR_ISA);
+    SPAR__FN(fill_vector)(k);
+    SPAR__FN(fill_activation)(k);
+    SPAR__FN(fill_norm)(k);
+    SPAR__FN(fill_softmax)(k);
+    SPAR__FN(fill_rotary)(k);
+    SPAR__FN(fill_rows)(k);
+    SPAR__FN(fill_optimiser)(k);
+}

@@ -1,0 +1,101 @@
+/* Vectors of the instruction set at hand, by GCC's vector extensions, for what loops alone do not
+ * give: reductions with a fixed order and several accumulators, and loads of stored types. */
+#ifndef SPAR_KERNEL_ISA_VEC_H
+#define SPAR_KERNEL_ISA_VEC_H
+
+#include "kernel/isa/half.h"
+
+#if defined SPAR_ISA_avx2 || defined SPAR_ISA_avx512
+#include <immintrin.h>
+#elif defined SPAR_ISA_neon
+#include <arm_neon.h>
+#endif
+
+#if defined SPAR_ISA_avx512
+#define SPAR__LANES 16
+#elif defined SPAR_ISA_avx2
+#define SPAR__LANES 8
+#elif defined SPAR_REAL_DOUBLE
+#define SPAR__LANES 2
+#else
+#define SPAR__LANES 4
+#endif
+
+typedef real vec __attribute__((vector_size(SPAR__LANES * sizeof(real))));
+typedef real vec_unaligned
+    __attribute__((vector_size(SPAR__LANES * sizeof(real)), aligned(sizeof(real)), may_alias));
+#ifdef SPAR_REAL_DOUBLE
+typedef int64_t vec_mask __attribute__((vector_size(SPAR__LANES * sizeof(real))));
+#else
+typedef int32_t vec_mask __attribute__((vector_size(SPAR__LANES * sizeof(real))));
+#endif
+typedef double vec_double __attribute__((vector_size(SPAR__LANES * sizeof(double))));
+
+#define SPAR__INLINE static inline __attribute__((always_inline, unused))
+
+SPAR__INLINE vec vec_load(const real *p) {
+    return *(const vec_unaligned *)p;
+}
+SPAR__INLINE void vec_store(real *p, vec v) {
+    *(vec_unaligned *)p = v;
+}
+SPAR__INLINE vec vec_all(real a) {
+    return a - (vec){0};
+}
+SPAR__INLINE vec vec_select(vec_mask mask, vec yes, vec no) {
+    return (vec)((mask & (vec_mask)yes) | (~mask & (vec_mask)no));
+}
+SPAR__INLINE vec vec_max(vec a, vec b) {
+    return vec_select(a > b, a, b);
+}
+
+/* Halves are added until one number is left: the same tree for all inputs. */
+SPAR__INLINE real vec_sum(vec v) {
+    for (int half = SPAR__LANES / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++) v[i] += v[i + half];
+    return v[0];
+}
+SPAR__INLINE real vec_top(vec v) {
+    real top = v[0];
+    for (int i = 1; i < SPAR__LANES; i++) top = v[i] > top ? v[i] : top;
+    return top;
+}
+
+/* LANES numbers of a stored type. */
+SPAR__INLINE vec vec_load_bf16(const uint16_t *p) {
+#ifdef SPAR_REAL_DOUBLE
+    return (vec){from_bf16(p[0]), from_bf16(p[1])};
+#else
+    typedef uint16_t narrow __attribute__((vector_size(SPAR__LANES * 2), aligned(2), may_alias));
+    typedef uint32_t wide __attribute__((vector_size(SPAR__LANES * 4)));
+    return (vec)(__builtin_convertvector(*(const narrow *)p, wide) << 16);
+#endif
+}
+
+SPAR__INLINE vec vec_load_f16(const uint16_t *p) {
+#if defined SPAR_ISA_avx512
+    return (vec)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i_u *)p));
+#elif defined SPAR_ISA_avx2
+    return (vec)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i_u *)p));
+#elif defined SPAR_ISA_neon
+    return (vec)vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)));
+#else
+    vec v;
+    for (int i = 0; i < SPAR__LANES; i++) v[i] = from_f16(p[i]);
+    return v;
+#endif
+}
+
+SPAR__INLINE vec vec_load_i8(const int8_t *p) {
+#if defined SPAR_ISA_avx512
+    return (vec)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i_u *)p)));
+#elif defined SPAR_ISA_avx2
+    return (vec)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i_u *)p)));
+#else
+    vec v;
+    for (int i = 0; i < SPAR__LANES; i++) v[i] = p[i];
+    return v;
+#endif
+}
+
+#endif
