@@ -27,7 +27,7 @@ typedef struct spar_tokenizer spar_tokenizer;
 /* Opens a tokenizer.json, a vocab.json with merges.txt beside it, a folder that holds either, or
  * the tokenizer inside a .gguf file. The caller frees *out with spar_tokenizer_free.
  * SPAR_ERR_FORMAT for what is malformed, SPAR_ERR_UNSUPPORTED, by name, for kinds that are not
- * known, SPAR_ERR_NOT_FOUND when a folder or model holds no tokenizer. */
+ * known; SPAR_ERR_NOT_FOUND when a folder or model holds no tokenizer. */
 spar_status spar_tokenizer_open(const char *path, spar_tokenizer **out);
 
 /* Writes a tokenizer.json that Hugging Face's library loads; the file appears whole or not at
@@ -77,8 +77,8 @@ const char *spar_tokenizer_kind(const spar_tokenizer *tokenizer);
 
 /* ---- Training ------------------------------------------------------------------------------- */
 
-/* Gives the next document: *text stays valid until the next call; *length 0 with *text NULL ends
- * the corpus. Called from one thread. */
+/* Gives the next piece of the corpus: a document, or a part of one that ends where words do.
+ * *text stays valid until the next call; *text NULL ends the corpus. Called from one thread. */
 typedef struct spar_text_reader {
     spar_status (*next)(void *context, const char **text, size_t *length);
     void *context;
@@ -106,15 +106,11 @@ extern const char *const spar_tokenizer_default_special[1];
 /* Learns a vocabulary. Ids: special tokens, the 256 bytes, then the merges in the order learned;
  * fewer than vocab_size when the text has no more pairs. Ties go to the pair of lowest ids, so
  * that the result depends on nothing but text and options (it equals that of Hugging Face's
- * BpeTrainer on the same documents). Uses the library's threads. `progress` may be NULL. */
+ * BpeTrainer on the same pieces). Special tokens in the text are passed over. Uses the library's
+ * threads; `progress` may be NULL. SPAR_ERR_ARGUMENT for options that cannot be met. */
 spar_status spar_tokenizer_train(const spar_tokenizer_options *options,
                                  const spar_text_reader *reader, const spar_progress *progress,
                                  spar_tokenizer **out);
-
-/* The same from files ("-": standard input), each one document. */
-spar_status spar_tokenizer_train_files(const spar_tokenizer_options *options,
-                                       const char *const *paths, size_t n_paths,
-                                       const spar_progress *progress, spar_tokenizer **out);
 
 #ifdef __cplusplus
 }

@@ -32,6 +32,19 @@ void spar__vocab_free(spar__vocab *v) {
     *v = (spar__vocab){0};
 }
 
+spar_status spar__vocab_reserve(spar__vocab *v, size_t bytes) {
+    size_t need, doubled = v->pool_capacity * 2;
+    if (!spar__add(v->pool_length, bytes, &need) || need > SIZE_MAX / 4)
+        return spar__fail(SPAR_ERR_LIMIT, "vocabulary of %zu bytes more", bytes);
+    if (need <= v->pool_capacity) return SPAR_OK;
+    if (need < doubled) need = doubled;
+    char *pool = spar__resize(v->pool, need + 1, 1);
+    if (!pool) return SPAR_ERR_MEMORY;
+    v->pool = pool;
+    v->pool_capacity = need;
+    return SPAR_OK;
+}
+
 spar_status spar__vocab_add(spar__vocab *v, int64_t id, const char *bytes, size_t length) {
     if (id < 0 || id >= v->limit)
         return spar__fail(SPAR_ERR_FORMAT, "token '%.*s': id %lld, expected 0 to %d",

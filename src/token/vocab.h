@@ -34,6 +34,9 @@ typedef struct spar__vocab {
 spar_status spar__vocab_create(spar__vocab *vocab, size_t limit, size_t bytes);
 void spar__vocab_free(spar__vocab *vocab);
 
+/* Makes room for `bytes` more of text; what points into the pool moves. */
+spar_status spar__vocab_reserve(spar__vocab *vocab, size_t bytes);
+
 /* Gives `id` its bytes. An id that has some already is an error; of two ids with equal bytes the
  * first is the one that is found. */
 spar_status spar__vocab_add(spar__vocab *vocab, int64_t id, const char *bytes, size_t length);
