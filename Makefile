@@ -117,7 +117,7 @@ TEST_SUPPORT_SOURCES := $(wildcard tests/support/*.c)
 TEST_SCRIPTS := $(wildcard tests/cli/*.sh) tools/check_layers.py tools/check_size.py
 # What is written for spar__real can be run in doubles; the kernels stand on little else.
 F64_SOURCES := $(if $(TEST_SOURCES),$(shell grep -lw 'spar__real\|SPAR_REAL_DOUBLE' $(TEST_SOURCES)))
-NEON_SOURCES := $(wildcard tests/unit/test_kernel_*.c tests/unit/test_base_*.c)
+NEON_SOURCES := $(filter-out %json.c,$(wildcard tests/unit/test_kernel_*.c tests/unit/test_base_*.c))
 TEST_PROGRAMS := $(TEST_SOURCES:%.c=$B/%)
 TEST_LIBRARY := $B/libspar.a -lcmocka
 ifeq ($(VARIANT),f64)
@@ -130,7 +130,7 @@ LIBS := -lm -lpthread
 endif
 TEST_SUPPORT := $(TEST_SUPPORT_SOURCES:%.c=$B/%.o)
 
-$B/libkernel.a: $(filter-out %/libraries.o,$(filter $B/src/base/% $B/src/kernel/% $B/src/tensor/%,$(OBJECTS)))
+$B/libkernel.a: $(filter-out %/libraries.o %/json.o,$(filter $B/src/base/% $B/src/kernel/% $B/src/tensor/%,$(OBJECTS)))
 	@rm -f $@
 	@ar rcs $@ $^
 
