@@ -72,6 +72,7 @@ OBJECTS := $(SOURCES:%.c=$B/%.o) \
 CLI_OBJECTS := $(CLI_SOURCES:%.c=$B/%.o)
 
 all: build/spar build/libspar.a build/libspar.so
+	@:
 $(OBJECTS) $(CLI_OBJECTS): | build/.deps
 
 # What is missing is named before the compiler stumbles over it.
@@ -87,14 +88,16 @@ build/libspar.so: $B/libspar.so.$(SOVERSION)
 	@ln -sf $(VARIANT)/libspar.so.$(SOVERSION) $@
 
 $B/spar: $(CLI_OBJECTS) $B/libspar.a
-	$(CC) $(LDFLAGS_$(VARIANT)) $(LDFLAGS) -fopenmp -o $@ $(CLI_OBJECTS) $B/libspar.a $(LIBS)
+	@echo "LD $@"
+	@$(CC) $(LDFLAGS_$(VARIANT)) $(LDFLAGS) -fopenmp -o $@ $(CLI_OBJECTS) $B/libspar.a $(LIBS)
 
 $B/libspar.a: $(OBJECTS)
 	@rm -f $@
 	@ar rcs $@ $(OBJECTS)
 
 $B/libspar.so.$(SOVERSION): $(OBJECTS) tools/libspar.map
-	$(CC) -shared -fopenmp -Wl,-soname,libspar.so.$(SOVERSION) \
+	@echo "LD $@"
+	@$(CC) -shared -fopenmp -Wl,-soname,libspar.so.$(SOVERSION) \
 	    -Wl,--version-script=tools/libspar.map $(LDFLAGS) -o $@ $(OBJECTS) $(LIBS)
 
 define isa_rule
@@ -140,6 +143,7 @@ $B/tests/%: $B/tests/%.o $(TEST_SUPPORT) $(firstword $(TEST_LIBRARY))
 	    $(LIBS)
 
 test-programs: $(TEST_PROGRAMS)
+	@:
 
 test:
 	@tools/deps.sh build test
@@ -178,6 +182,7 @@ $(EXAMPLES) $(BENCHES): %: %.o $B/libspar.a
 	@echo "LD $@"
 	@$(CC) $(LDFLAGS_$(VARIANT)) $(LDFLAGS) -fopenmp -o $@ $^ $(LIBS)
 examples: $(EXAMPLES)
+	@:
 benches: all $(BENCHES)
 bench: benches
 	@bench/run.sh
