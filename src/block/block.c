@@ -1,0 +1,93 @@
+#include "block/block.h"
+
+spar__tensor *spar__block_norm(spar__pass *pass, const spar__norm_layer *n, spar__tensor *x) {
+    return spar__norm(pass, x, n->weight, n->bias, n->eps, n->center);
+}
+
+spar__tensor *spar__block_attention(spar__pass *pass, const spar__block *b, spar__tensor *x) {
+    if (!x || !spar__ok(pass)) return NULL;
+    const spar__projection_kind *projection = (const spar__projection_kind *)b->projection.kind;
+    spar__tensor *qkv[3] = {NULL, NULL, NULL};
+    projection->inputs(pass, b->projection.options, b->projection_self, x, qkv);
+    if (b->position->turn)
+        for (int i = 0; i < 2; i++) qkv[i] = b->position->turn(pass, b->position_self, qkv[i]);
+    spar__attend_options o = {.n_heads = b->shape->n_heads,
+                              .n_kv_heads = b->shape->n_kv_heads,
+                              .head_dim = b->shape->head_dim,
+                              .scale = b->attention_scale,
+                              .kind = (const spar_pattern_kind *)b->pattern.kind,
+                              .pattern = b->pattern.options};
+    if (b->position->bias) {
+        const spar__distance_bias *bias = b->position->bias(b->position_self);
+        o.bias = bias->table;
+        o.bias_zero = bias->zero;
+        o.n_bias = bias->n;
+    }
+    spar__tensor *y = spar__attend(pass, qkv[0], qkv[1], qkv[2], &o);
+    if (y) y = projection->output(pass, b->projection.options, b->projection_self, y);
+    return spar__dropout(pass, y, b->dropout);
+}
+
+spar__tensor *spar__block_feedforward(spar__pass *pass, const spar__block *b, spar__tensor *x) {
+    if (!x || !spar__ok(pass)) return NULL;
+    const spar__feedforward_kind *kind = (const spar__feedforward_kind *)b->feedforward.kind;
+    spar__tensor *y = kind->run(pass, b->feedforward.options, b->feedforward_self, x);
+    return spar__dropout(pass, y, b->dropout);
+}
+
+/* ---- Recomputation ------------------------------------------------------------------------ */
+
+typedef struct recomputed {
+    const spar__block *block;
+    spar__tensor *x, *y;
+    uint64_t site;
+} recomputed;
+
+static void recomputed_back(spar__pass *pass, void *arguments) {
+    recomputed *r = arguments;
+    if (!r->y->grad_started) return;
+    bool add = false;
+    /* The gradient of x outlives the inside of the block, which is dropped at the end. */
+    real *dx = spar__grad(pass, r->x, &add);
+    spar__arena_mark mark = spar__arena_here(pass->arena);
+    spar__record *until = pass->tape;
+    uint64_t site = pass->site;
+    spar__tensor inside = *r->x;
+    inside.grad = dx;
+    inside.grad_started = add;
+    inside.half = NULL;
+    pass->site = r->site;
+    pass->layer = r->block->index;
+    pass->recording = true;
+    spar__tensor *y = r->block->residual->run(pass, r->block, &inside);
+    if (y) {
+        y->grad = r->y->grad;
+        y->grad_started = true;
+        spar__run_backward(pass, until);
+    }
+    pass->tape = until;
+    pass->site = site;
+    spar__arena_rewind(pass->arena, mark);
+}
+
+spar__tensor *spar__block_run(spar__pass *pass, const spar__block *block, spar__tensor *x, bool recompute) {
+    if (!x || !spar__ok(pass)) return NULL;
+    pass->layer = block->index;
+    if (!recompute || !pass->recording) return block->residual->run(pass, block, x);
+    /* The result must outlive what is dropped, so its place is taken first. */
+    uint64_t site = pass->site;
+    spar__tensor *y = spar__new(pass, x->rows, x->cols, true);
+    spar__arena_mark mark = spar__arena_here(pass->arena);
+    spar__tensor inside = *x;
+    inside.half = NULL;
+    pass->recording = false;
+    spar__tensor *result = block->residual->run(pass, block, &inside);
+    pass->recording = true;
+    if (!y || !result) return NULL;
+    const real *from = spar__data(result);
+    real *to = spar__data(y);
+    for (int64_t i = 0, n = y->rows * y->cols; i < n; i++) to[i] = from[i];
+    spar__arena_rewind(pass->arena, mark);
+    spar__push(pass, recomputed_back, &(recomputed){block, x, y, site}, sizeof(recomputed));
+    return y;
+}

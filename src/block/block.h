@@ -1,0 +1,51 @@
+/* Blocks: attention and feed-forward wired into the residual stream (residual.def). */
+#ifndef SPAR_BLOCK_BLOCK_H
+#define SPAR_BLOCK_BLOCK_H
+
+#include "feedforward/feedforward.h"
+#include "position/position.h"
+#include "projection/projection.h"
+
+/* A kind with its options, as read from a configuration. */
+typedef struct spar__choice {
+    const spar__kind *kind; /* first member of its table row */
+    void *options;          /* owned */
+} spar__choice;
+
+typedef struct spar__norm_layer {
+    spar__param *weight, *bias;
+    double eps;
+    bool center;
+} spar__norm_layer;
+
+typedef struct spar__block {
+    int index;
+    const spar__shape *shape;
+    const struct spar__residual_kind *residual;
+    spar__choice pattern, projection, feedforward; /* pattern.kind is a spar_pattern_kind */
+    void *projection_self, *feedforward_self;
+    spar__norm_layer norm[2];
+    double attention_scale, dropout;
+    const spar__position_kind *position; /* the model's, shared by its blocks */
+    const void *position_self;
+} spar__block;
+
+/* A way of wiring; `norms` is how many norms a block has. */
+typedef struct spar__residual_kind {
+    const char *name;
+    int norms;
+    bool final_norm; /* the stack ends with a norm */
+    spar__tensor *(*run)(spar__pass *pass, const spar__block *block, spar__tensor *x);
+} spar__residual_kind;
+const spar__residual_kind *spar__residual_at(int index); /* NULL beyond the last */
+
+spar__tensor *spar__block_norm(spar__pass *pass, const spar__norm_layer *norm, spar__tensor *x);
+/* Attention with projections, and the feed-forward, each with dropout after it. */
+spar__tensor *spar__block_attention(spar__pass *pass, const spar__block *block, spar__tensor *x);
+spar__tensor *spar__block_feedforward(spar__pass *pass, const spar__block *block, spar__tensor *x);
+
+/* Runs a block; with `recompute`, nothing of its inside is kept: the backward pass runs it again
+ * (Chen et al. 2016, arXiv 1604.06174). */
+spar__tensor *spar__block_run(spar__pass *pass, const spar__block *block, spar__tensor *x, bool recompute);
+
+#endif

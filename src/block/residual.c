@@ -1,0 +1,38 @@
+/* pre-norm (GPT-2):   x += A(norm1 x);  x += F(norm2 x)
+ * post-norm (2017):   x = norm1(x + A x);  x = norm2(x + F x)
+ * parallel (GPT-J, PaLM):  h = norm1 x;  x += A h + F h */
+#include "block/block.h"
+
+static spar__tensor *pre_norm(spar__pass *pass, const spar__block *b, spar__tensor *x) {
+    spar__tensor *h = spar__block_norm(pass, &b->norm[0], x);
+    x = spar__sum(pass, x, spar__block_attention(pass, b, h));
+    h = spar__block_norm(pass, &b->norm[1], x);
+    return spar__sum(pass, x, spar__block_feedforward(pass, b, h));
+}
+
+static spar__tensor *post_norm(spar__pass *pass, const spar__block *b, spar__tensor *x) {
+    x = spar__sum(pass, x, spar__block_attention(pass, b, x));
+    x = spar__block_norm(pass, &b->norm[0], x);
+    x = spar__sum(pass, x, spar__block_feedforward(pass, b, x));
+    return spar__block_norm(pass, &b->norm[1], x);
+}
+
+static spar__tensor *parallel(spar__pass *pass, const spar__block *b, spar__tensor *x) {
+    spar__tensor *h = spar__block_norm(pass, &b->norm[0], x);
+    spar__tensor *a = spar__block_attention(pass, b, h);
+    return spar__sum(pass, spar__sum(pass, x, a), spar__block_feedforward(pass, b, h));
+}
+
+static const spar__residual_kind spar__residual_pre_norm = {"pre-norm", 2, true, pre_norm};
+static const spar__residual_kind spar__residual_post_norm = {"post-norm", 2, false, post_norm};
+static const spar__residual_kind spar__residual_parallel = {"parallel", 1, true, parallel};
+
+static const spar__residual_kind *const kinds[] = {
+#define RESIDUAL(symbol) &spar__residual_##symbol,
+#include "block/residual.def"
+#undef RESIDUAL
+};
+
+const spar__residual_kind *spar__residual_at(int index) {
+    return index >= 0 && index < (int)(sizeof kinds / sizeof *kinds) ? kinds[index] : NULL;
+}

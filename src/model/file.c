@@ -1,0 +1,181 @@
+/* The native model file: one GGUF with general.architecture "spar", the configuration as JSON under
+ * "spar.config", the tokenizer under the field's own keys, and the weights by their names. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/inside.h"
+#include "token/gguf.h"
+
+static const spar__gguf_type stored_types[SPAR__N_TYPES] = {
+    [SPAR__F32] = SPAR__GGUF_F32,
+    [SPAR__F16] = SPAR__GGUF_F16,
+    [SPAR__BF16] = SPAR__GGUF_BF16,
+    [SPAR__Q8_0] = SPAR__GGUF_Q8_0,
+};
+
+static bool type_of(spar__gguf_type stored, spar__type *out) {
+    for (int t = 0; t < SPAR__N_TYPES; t++)
+        if (stored_types[t] == stored) return *out = (spar__type)t, true;
+    return false;
+}
+
+/* GGUF lists dimensions from the fastest. */
+static void dimensions(const spar__param *p, int64_t ne[4]) {
+    for (int d = 0; d < 4; d++) ne[d] = d < p->n_dims ? p->shape[p->n_dims - 1 - d] : 1;
+}
+
+/* ---- Reading ---- */
+
+static spar_status check_shape(const char *path, const spar__gguf_tensor *t, const spar__param *p) {
+    int64_t ne[4];
+    dimensions(p, ne);
+    for (int d = 0; d < 4; d++)
+        if (t->ne[d] != ne[d])
+            return spar__fail(SPAR_ERR_FORMAT,
+                              "%s: tensor '%s': shape [%lld, %lld, %lld, %lld], expected [%lld, %lld, %lld, %lld]",
+                              path, p->name, (long long)t->ne[0], (long long)t->ne[1], (long long)t->ne[2],
+                              (long long)t->ne[3], (long long)ne[0], (long long)ne[1], (long long)ne[2],
+                              (long long)ne[3]);
+    return SPAR_OK;
+}
+
+static spar_status bind(spar_model *m, const char *path) {
+    for (int i = 0; i < m->params.n_params; i++) {
+        spar__param *p = m->params.params[i];
+        const spar__gguf_tensor *t;
+        SPAR_TRY(spar__gguf_tensor_get(m->file, p->name, &t));
+        SPAR_TRY(check_shape(path, t, p));
+        spar__type type;
+        if (!type_of(t->type, &type) || (p->n_dims == 1 && type != SPAR__F32))
+            return spar__fail(SPAR_ERR_UNSUPPORTED, "%s: tensor '%s': type %s, expected %s", path, p->name,
+                              spar__gguf_traits_of(t->type)->name,
+                              p->n_dims == 1 ? "f32" : "f32, f16, bf16 or q8_0");
+        p->value.data = (void *)t->data;
+        p->value.type = type;
+    }
+    if (spar__gguf_n_tensors(m->file) != (size_t)m->params.n_params)
+        return spar__fail(SPAR_ERR_FORMAT, "%s: %zu tensors, expected %d", path,
+                          spar__gguf_n_tensors(m->file), m->params.n_params);
+    return SPAR_OK;
+}
+
+static spar_status read_config(const spar__gguf *file, const char *path, json_t **out) {
+    spar__gguf_string text;
+    if (!spar__gguf_text_is(file, "general.architecture", "spar"))
+        return spar__fail(SPAR_ERR_UNSUPPORTED,
+                          "%s: general.architecture: expected \"spar\"; other families are not read", path);
+    SPAR_TRY(spar__gguf_text(file, "spar.config", &text));
+    spar_config *config;
+    spar_status status = spar_config_parse(text.bytes, text.length, &config);
+    if (status) return spar__fail_within(status, "%s: spar.config", path);
+    *out = json_incref(json_object_get(config->root, "model"));
+    spar_config_free(config);
+    return *out ? SPAR_OK : spar__fail(SPAR_ERR_FORMAT, "%s: spar.config: no \"model\" section", path);
+}
+
+static spar_status open_model(spar__gguf *file, const char *path, spar_model **out) {
+    json_t *config;
+    spar_model *m = NULL;
+    spar_status status = read_config(file, path, &config);
+    if (!status) {
+        status = spar__model_build(config, &m);
+        json_decref(config);
+    }
+    if (status) {
+        spar__gguf_free(file);
+        return status;
+    }
+    m->file = file;
+    SPAR_TRY_GOTO(fail, bind(m, path));
+    SPAR_TRY_GOTO(fail, spar__model_prepare(m));
+    if (spar__gguf_find(file, "tokenizer.ggml.model", NULL)) {
+        SPAR_TRY_GOTO(fail, spar__tokenizer_from_gguf(file, &m->tokenizer));
+        if (spar_tokenizer_size(m->tokenizer) > m->shape.vocab_size)
+            SPAR_TRY_GOTO(fail, spar__fail(SPAR_ERR_FORMAT, "%s: tokenizer of %d ids, vocab_size is %lld",
+                                           path, spar_tokenizer_size(m->tokenizer),
+                                           (long long)m->shape.vocab_size));
+    }
+    *out = m;
+    return SPAR_OK;
+fail:
+    spar_model_free(m);
+    return status;
+}
+
+spar_status spar_model_open(const char *path, spar_model **out) {
+    spar__gguf *file;
+    SPAR_TRY(spar__kernels_choose());
+    SPAR_TRY(spar__gguf_open(path, &file));
+    return open_model(file, path, out);
+}
+
+/* ---- Writing ---- */
+
+/* Vectors stay f32: they are few, and what they scale is exact. */
+static spar__type type_for(const spar__param *p, bool keep, spar__type wanted) {
+    if (p->n_dims == 1) return SPAR__F32;
+    if (keep) return p->value.type;
+    return p->value.cols % spar__type_of(wanted)->block ? SPAR__F32 : wanted;
+}
+
+static spar_status write_param(spar__gguf_writer *w, const spar__param *p, spar__type type) {
+    const spar__tensor *v = &p->value;
+    size_t from = 0, to = 0;
+    spar__row_bytes(v->type, (size_t)v->cols, &from);
+    spar__row_bytes(type, (size_t)v->cols, &to);
+    real *row = spar__array((size_t)v->cols, sizeof *row);
+    void *coded = spar__alloc(to);
+    spar_status status = row && coded ? SPAR_OK : SPAR_ERR_MEMORY;
+    for (int64_t r = 0; !status && r < v->rows; r++) {
+        const char *at = (const char *)v->data + (size_t)r * from;
+        if (type == v->type) {
+            status = spar__gguf_writer_data(w, at, to);
+        } else {
+            spar__k()->decode[v->type](row, at, v->cols);
+            spar__k()->encode[type](coded, row, v->cols);
+            status = spar__gguf_writer_data(w, coded, to);
+        }
+    }
+    spar__free(row);
+    spar__free(coded);
+    return status;
+}
+
+static spar_status write_keys(spar__gguf_writer *w, const spar_model *m, const spar_tokenizer *tokenizer) {
+    json_t *root = json_pack("{s:O}", "model", m->config);
+    char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
+    json_decref(root);
+    if (!text) return spar__fail(SPAR_ERR_MEMORY, "out of memory: configuration");
+    spar_status status = spar__gguf_add_text(w, "general.architecture", "spar", 4);
+    if (!status) status = spar__gguf_add_text(w, "spar.config", text, strlen(text));
+    free(text);
+    if (!status && tokenizer) status = spar__tokenizer_to_gguf(tokenizer, w);
+    return status;
+}
+
+spar_status spar_model_save(const spar_model *m, const spar_tokenizer *tokenizer, const char *type,
+                            const char *path) {
+    spar__type wanted = SPAR__F32;
+    if (type && !spar__type_find(type, &wanted))
+        return spar__fail(SPAR_ERR_ARGUMENT, "type '%s': expected f32, f16, bf16 or q8_0", type);
+    spar__gguf_writer *w;
+    SPAR_TRY(spar__gguf_writer_create(&w));
+    spar_status status;
+    SPAR_TRY_GOTO(done, write_keys(w, m, tokenizer ? tokenizer : m->tokenizer));
+    for (int i = 0; i < m->params.n_params; i++) {
+        const spar__param *p = m->params.params[i];
+        int64_t ne[4];
+        dimensions(p, ne);
+        SPAR_TRY_GOTO(done, spar__gguf_add_tensor(w, p->name, stored_types[type_for(p, !type, wanted)],
+                                                  p->n_dims, ne));
+    }
+    SPAR_TRY_GOTO(done, spar__gguf_writer_begin(w, path));
+    for (int i = 0; i < m->params.n_params; i++) {
+        const spar__param *p = m->params.params[i];
+        SPAR_TRY_GOTO(done, write_param(w, p, type_for(p, !type, wanted)));
+    }
+    status = spar__gguf_writer_commit(w);
+done:
+    spar__gguf_writer_free(w);
+    return status;
+}

@@ -1,0 +1,123 @@
+/* What a model takes, from its description alone; and what `spar inspect` shows. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/inside.h"
+
+enum { PLAN_CHUNK = 512 };
+
+static size_t stored_bytes(const spar__param *p, spar__type type) {
+    size_t row = 0;
+    spar__type t = p->n_dims == 1 || p->value.cols % spar__type_of(type)->block ? SPAR__F32 : type;
+    spar__row_bytes(t, (size_t)p->value.cols, &row);
+    return row * (size_t)p->value.rows;
+}
+
+/* Elements of weights that one decoded token reads: the head, a row of each embedding, norms, and
+ * what each layer's kinds say. */
+static double read_per_token(const spar_model *m) {
+    const spar__shape *s = &m->shape;
+    const spar__head_kind *head = (const spar__head_kind *)m->head.kind;
+    double n = (double)head->read_per_token(s, m->head.options) + 2.0 * (double)s->d_model;
+    for (int64_t i = 0; i < s->n_layers; i++) {
+        const spar__block *b = &m->blocks[i];
+        n += (double)((const spar__projection_kind *)b->projection.kind)
+                 ->read_per_token(s, b->projection.options);
+        n += (double)((const spar__feedforward_kind *)b->feedforward.kind)
+                 ->read_per_token(s, b->feedforward.options);
+        n += 4.0 * (double)s->d_model;
+    }
+    return n;
+}
+
+static double attention_flops(const spar_model *m) {
+    double flops = 0, width = (double)(m->shape.n_heads * m->shape.head_dim);
+    for (int64_t i = 0; i < m->shape.n_layers; i++) {
+        const spar__block *b = &m->blocks[i];
+        const spar_pattern_kind *kind = (const spar_pattern_kind *)b->pattern.kind;
+        flops += 4 * width * kind->seen(b->pattern.options, m->shape.context) / (double)m->shape.context;
+    }
+    return flops;
+}
+
+static void plan(const spar_model *m, spar__type type, const json_t *train, spar_plan *out) {
+    spar_plan p = {0};
+    for (int i = 0; i < m->params.n_params; i++) {
+        const spar__param *q = m->params.params[i];
+        p.parameters += (uint64_t)(q->value.rows * q->value.cols);
+        p.weight_bytes += stored_bytes(q, type);
+    }
+    double read = read_per_token(m);
+    p.bytes_per_token = (uint64_t)(read * (double)p.weight_bytes / (double)(p.parameters ? p.parameters : 1));
+    int64_t length = m->shape.context < 1024 ? m->shape.context : 1024;
+    p.cache_bytes_per_1k = spar__model_cache_bytes(m, 1, length, PLAN_CHUNK, SPAR__F32);
+    p.flops_per_token = 2 * read + attention_flops(m);
+    /* Weights, gradients and two moments; and for each token and layer some twenty vectors of width
+     * d_model that the backward pass needs. */
+    double rows = (double)json_integer_value(json_object_get(train, "batch")) *
+                  (double)json_integer_value(json_object_get(train, "length"));
+    p.train_bytes = p.parameters * 16 +
+                    (uint64_t)(rows * 20 * 4 * (double)m->shape.d_model * (double)m->shape.n_layers);
+    *out = p;
+}
+
+spar_status spar_config_plan(const spar_config *config, const char *type, spar_plan *out) {
+    spar__type stored = SPAR__F32;
+    if (type && !spar__type_find(type, &stored))
+        return spar__fail(SPAR_ERR_ARGUMENT, "type '%s': expected f32, f16, bf16 or q8_0", type);
+    spar_model *m;
+    SPAR_TRY(spar__model_build(json_object_get(config->root, "model"), &m));
+    plan(m, stored, json_object_get(config->root, "train"), out);
+    spar_model_free(m);
+    return SPAR_OK;
+}
+
+/* ---- Description ---- */
+
+static json_t *describe_layer(const spar_model *m, int64_t i) {
+    const spar__block *b = &m->blocks[i];
+    json_t *o = json_pack("{s:I, s:s, s:s, s:s, s:s}", "layer", (json_int_t)i, "residual", b->residual->name,
+                          "attention", b->pattern.kind->name, "projection", b->projection.kind->name,
+                          "feedforward", b->feedforward.kind->name);
+    char prefix[32];
+    snprintf(prefix, sizeof prefix, "blk.%lld.", (long long)i);
+    double parameters = 0;
+    json_t *tensors = json_array();
+    for (int k = 0; k < m->params.n_params; k++) {
+        const spar__param *p = m->params.params[k];
+        if (strncmp(p->name, prefix, strlen(prefix)) != 0) continue;
+        parameters += (double)(p->value.rows * p->value.cols);
+        json_t *shape = json_array();
+        for (int d = 0; d < p->n_dims; d++) json_array_append_new(shape, json_integer(p->shape[d]));
+        json_array_append_new(tensors, json_pack("{s:s, s:o, s:s}", "name", p->name, "shape", shape, "type",
+                                                 spar__type_of(p->value.type)->name));
+    }
+    json_object_set_new(o, "parameters", json_integer((json_int_t)parameters));
+    json_object_set_new(o, "tensors", tensors);
+    return o;
+}
+
+spar_status spar_model_describe(const spar_model *m, char **json) {
+    spar_plan p;
+    plan(m, SPAR__F32, NULL, &p);
+    double bytes = 0;
+    for (int i = 0; i < m->params.n_params; i++) {
+        size_t row = 0;
+        const spar__tensor *v = &m->params.params[i]->value;
+        spar__row_bytes(v->type, (size_t)v->cols, &row);
+        bytes += (double)row * (double)v->rows;
+    }
+    json_t *layers = json_array();
+    for (int64_t i = 0; i < m->shape.n_layers; i++) json_array_append_new(layers, describe_layer(m, i));
+    json_t *o = json_pack(
+        "{s:s, s:I, s:I, s:I, s:I, s:f, s:o, s:O}", "architecture", "decoder", "parameters",
+        (json_int_t)p.parameters, "bytes", (json_int_t)bytes, "bytes_per_token",
+        (json_int_t)((double)p.bytes_per_token * bytes / (double)(p.weight_bytes ? p.weight_bytes : 1)),
+        "cache_bytes_per_1k", (json_int_t)p.cache_bytes_per_1k, "flops_per_token", p.flops_per_token,
+        "layers", layers, "config", m->config);
+    char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+    json_decref(o);
+    *json = text ? spar__copy_string(text) : NULL;
+    free(text);
+    return *json ? SPAR_OK : spar__fail(SPAR_ERR_MEMORY, "out of memory: description");
+}
