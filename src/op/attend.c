@@ -1,0 +1,246 @@
+/* Attention of the pass's sequences over the keys that a pattern shows them:
+ * out = softmax(scale·q·kᵀ + bias)·v, head by head. */
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+#include "base/cpu.h"
+#include "kernel/attention.h"
+#include "op/cache.h"
+#include "op/op.h"
+
+typedef struct attend {
+    spar__tensor *q, *k, *v, *y;
+    spar__attend_options o;
+    real *m, *l, *lse; /* [n_heads, rows] */
+} attend;
+
+static spar_pattern_view view_of(const attend *a, const spar__sequence *s, int head) {
+    return (spar_pattern_view){s->past, s->past + s->count, s->past + s->count, s->prefix, head,
+                               a->o.n_heads};
+}
+
+/* The arguments of one head of one sequence, without those of the backward pass. */
+static spar__attention_args args_of(const spar__pass *pass, const attend *a, const spar__sequence *s,
+                                    int head) {
+    const spar__attend_options *o = &a->o;
+    int64_t rows = a->q->rows, kv = head / (o->n_heads / o->n_kv_heads) * o->head_dim;
+    int64_t stat = head * rows + s->begin, at = s->begin * a->q->cols + head * o->head_dim;
+    spar__attention_args args = {
+        .head_dim = o->head_dim,
+        .value_dim = o->head_dim,
+        .scale = (real)o->scale,
+        .q = spar__data(a->q) + at,
+        .q_stride = a->q->cols,
+        .q_first = s->past,
+        .first = pass->rows->first ? pass->rows->first + s->begin : NULL,
+        .bias = o->bias ? o->bias + head * o->n_bias : NULL,
+        .bias_zero = o->bias_zero,
+        .n_bias = o->n_bias,
+        .out = spar__data(a->y) + at,
+        .out_stride = a->y->cols,
+        .m = a->m + stat,
+        .l = a->l + stat,
+        .lse = a->lse ? a->lse + stat : NULL,
+    };
+    if (pass->cache) {
+        spar__cache_view c = spar__cache_at(pass->cache, pass->layer, s->slot);
+        size_t offset = (size_t)kv * spar__type_of(c.type)->block_bytes;
+        args.k = (char *)c.k + offset;
+        args.v = (char *)c.v + offset;
+        args.k_stride = args.v_stride = c.stride;
+        args.ring = c.ring;
+        args.kv_type = c.type;
+    } else {
+        args.k = spar__data(a->k) + s->begin * a->k->cols + kv;
+        args.v = spar__data(a->v) + s->begin * a->v->cols + kv;
+        args.k_stride = a->k->cols;
+        args.v_stride = a->v->cols;
+        args.kv_type = SPAR__F32;
+    }
+    return args;
+}
+
+/* One unit of parallel work: a tile of a head of a sequence. */
+typedef struct unit {
+    int sequence, head;
+    int64_t tile;
+} unit;
+
+static unit *list_units(spar__pass *pass, const attend *a, int part, int64_t *count) {
+    const spar__rows *rows = pass->rows;
+    int64_t n = 0;
+    unit *units = NULL;
+    for (int fill = 0; fill < 2; fill++) {
+        if (fill && !(units = spar__take(pass, n, sizeof *units))) return NULL;
+        n = 0;
+        for (int s = 0; s < rows->n_sequences; s++)
+            for (int h = 0; h < a->o.n_heads; h++) {
+                spar_pattern_view view = view_of(a, &rows->sequences[s], h);
+                bool has = part < a->o.kind->parts(a->o.pattern, &view);
+                int64_t tiles = has ? a->o.kind->tiles(a->o.pattern, &view, part) : 0;
+                for (int64_t t = 0; fill && t < tiles; t++) units[n + t] = (unit){s, h, t};
+                n += tiles;
+            }
+    }
+    *count = n;
+    return units;
+}
+
+static int most_parts(const spar__pass *pass, const attend *a) {
+    int most = 0;
+    for (int s = 0; s < pass->rows->n_sequences; s++)
+        for (int h = 0; h < a->o.n_heads; h++) {
+            spar_pattern_view view = view_of(a, &pass->rows->sequences[s], h);
+            int parts = a->o.kind->parts(a->o.pattern, &view);
+            if (parts > most) most = parts;
+        }
+    return most;
+}
+
+/* Patterns of one part begin and end in their tile. Where there are more, queries that a part leaves
+ * out must begin and end all the same, so that is done apart. */
+static void begin_rows(const attend *a) {
+    int64_t n = a->o.n_heads * a->q->rows;
+    for (int64_t i = 0; i < n; i++) a->m[i] = (real)-1e30, a->l[i] = 0;
+    memset(a->y->data, 0, (size_t)(a->y->rows * a->y->cols) * sizeof(real));
+}
+
+static void finish_rows(const attend *a) {
+    int64_t rows = a->q->rows, d = a->o.head_dim;
+    const spar__kernels *k = spar__k();
+#pragma omp parallel for schedule(static)
+    for (int64_t r = 0; r < rows; r++)
+        for (int h = 0; h < a->o.n_heads; h++) {
+            real l = a->l[h * rows + r];
+            if (l > 0) k->scale(spar__data(a->y) + r * a->y->cols + h * d, 1 / l, d);
+            if (a->lse) a->lse[h * rows + r] = a->m[h * rows + r] + (l > 0 ? (real)log((double)l) : 0);
+        }
+}
+
+static void forward(spar__pass *pass, const attend *a) {
+    int parts = most_parts(pass, a);
+    spar__arena_mark mark = spar__arena_here(pass->arena);
+    size_t size = spar__attention_workspace(a->o.head_dim, a->o.head_dim, false);
+    char *work = spar__take(pass, spar__threads(), size);
+    if (parts != 1) begin_rows(a);
+    for (int part = 0; part < parts && spar__ok(pass); part++) {
+        int64_t count = 0;
+        unit *units = list_units(pass, a, part, &count);
+        if (!units || !work) break;
+#pragma omp parallel for schedule(dynamic) if (count > 1 && a->q->rows > 1)
+        for (int64_t u = 0; u < count; u++) {
+            const spar__sequence *s = &pass->rows->sequences[units[u].sequence];
+            spar_pattern_view view = view_of(a, s, units[u].head);
+            spar__attention_args args = args_of(pass, a, s, units[u].head);
+            args.start = args.finish = parts == 1;
+            spar_tile tile;
+            a->o.kind->tile(a->o.pattern, &view, part, units[u].tile, &tile);
+            spar__k()->attend(&args, &tile, work + (size_t)omp_get_thread_num() * size);
+        }
+    }
+    if (parts != 1 && spar__ok(pass)) finish_rows(a);
+    spar__arena_rewind(pass->arena, mark);
+}
+
+/* ---- Backward: a thread owns a group of heads that share keys in a sequence, so that sums over queries
+ * are made in one order ---- */
+
+static void find_delta(const attend *a, real *delta) {
+    int64_t rows = a->q->rows, d = a->o.head_dim;
+    const spar__kernels *k = spar__k();
+#pragma omp parallel for schedule(static)
+    for (int64_t r = 0; r < rows; r++)
+        for (int h = 0; h < a->o.n_heads; h++) {
+            int64_t at = r * a->y->cols + h * d;
+            delta[h * rows + r] = k->dot(a->y->grad + at, spar__data(a->y) + at, d);
+        }
+}
+
+typedef struct gradients {
+    real *dq, *dk, *dv, *delta;
+} gradients;
+
+static void backward_group(const spar__pass *pass, const attend *a, const gradients *g,
+                           const spar__sequence *s, int kv_head, void *work) {
+    const spar__attend_options *o = &a->o;
+    int group = o->n_heads / o->n_kv_heads;
+    for (int head = kv_head * group; head < (kv_head + 1) * group; head++) {
+        spar_pattern_view view = view_of(a, s, head);
+        spar__attention_args args = args_of(pass, a, s, head);
+        int64_t at = s->begin * a->q->cols + head * o->head_dim;
+        int64_t kv = s->begin * a->k->cols + kv_head * o->head_dim;
+        args.dout = a->y->grad + at;
+        args.delta = g->delta + head * a->q->rows + s->begin;
+        args.dq = g->dq + at;
+        args.dk = g->dk + kv;
+        args.dv = g->dv + kv;
+        args.dbias = o->dbias ? o->dbias + head * o->n_bias : NULL;
+        int parts = o->kind->parts(o->pattern, &view);
+        for (int part = 0; part < parts; part++) {
+            int64_t tiles = o->kind->tiles(o->pattern, &view, part);
+            for (int64_t t = 0; t < tiles; t++) {
+                spar_tile tile;
+                o->kind->tile(o->pattern, &view, part, t, &tile);
+                spar__k()->attend_back(&args, &tile, work);
+            }
+        }
+    }
+}
+
+static real *cleared_grad(spar__pass *pass, spar__tensor *t) {
+    bool add;
+    real *d = spar__grad(pass, t, &add);
+    if (d && !add) memset(d, 0, (size_t)(t->rows * t->cols) * sizeof *d);
+    return d;
+}
+
+static void attend_back(spar__pass *pass, void *arguments) {
+    attend *a = arguments;
+    if (!a->y->grad_started) return;
+    gradients g = {cleared_grad(pass, a->q), cleared_grad(pass, a->k), cleared_grad(pass, a->v), NULL};
+    spar__arena_mark mark = spar__arena_here(pass->arena);
+    size_t size = spar__attention_workspace(a->o.head_dim, a->o.head_dim, true);
+    char *work = spar__take(pass, spar__threads(), size);
+    g.delta = spar__take(pass, a->o.n_heads * a->q->rows, sizeof(real));
+    if (!g.dq || !g.dk || !g.dv || !g.delta) return;
+    find_delta(a, g.delta);
+    const spar__rows *rows = pass->rows;
+    int64_t heads = a->o.n_kv_heads, sequences = rows->n_sequences;
+    /* The bias is shared by the sequences: its sum runs over them within a thread. */
+    int64_t together = a->o.dbias ? sequences : 1;
+#pragma omp parallel for schedule(dynamic)
+    for (int64_t u = 0; u < heads * sequences / together; u++)
+        for (int64_t s = u / heads * together; s < (u / heads + 1) * together; s++)
+            backward_group(pass, a, &g, &rows->sequences[s], (int)(u % heads),
+                           work + (size_t)omp_get_thread_num() * size);
+    spar__arena_rewind(pass->arena, mark);
+}
+
+spar__tensor *spar__attend(spar__pass *pass, spar__tensor *q, spar__tensor *k, spar__tensor *v,
+                           const spar__attend_options *o) {
+    if (!q || !k || !v || !spar__ok(pass)) return NULL;
+    if (q->cols != o->n_heads * o->head_dim || k->cols != o->n_kv_heads * o->head_dim || v->cols != k->cols)
+        return spar__stop(pass, spar__fail(SPAR_ERR_ARGUMENT, "attention: widths %lld, %lld, %lld do not fit the heads",
+                                           (long long)q->cols, (long long)k->cols, (long long)v->cols));
+    bool needs = q->needs_grad || k->needs_grad || v->needs_grad;
+    attend a = {.q = q, .k = k, .v = v, .o = *o, .y = spar__new(pass, q->rows, q->cols, needs)};
+    bool keep = a.y && a.y->needs_grad;
+    int64_t stats = o->n_heads * q->rows;
+    a.lse = keep ? spar__take(pass, stats, sizeof(real)) : NULL;
+    spar__arena_mark mark = spar__arena_here(pass->arena);
+    a.m = spar__take(pass, stats, sizeof(real));
+    a.l = spar__take(pass, stats, sizeof(real));
+    if (!spar__ok(pass)) return NULL;
+    for (int i = 0; pass->cache && i < pass->rows->n_sequences; i++) {
+        const spar__sequence *s = &pass->rows->sequences[i];
+        spar_status status = spar__cache_check(pass->cache, s);
+        if (status) return spar__stop(pass, status);
+        spar__cache_store(pass->cache, pass->layer, s->slot, s->past, s->count,
+                          spar__data(k) + s->begin * k->cols, spar__data(v) + s->begin * v->cols);
+    }
+    forward(pass, &a);
+    spar__arena_rewind(pass->arena, mark);
+    if (keep) spar__push(pass, attend_back, &a, sizeof a);
+    return a.y;
+}
