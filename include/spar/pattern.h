@@ -23,7 +23,7 @@ typedef struct spar_key_run {
 } spar_key_run;
 
 /* One tile of work: queries q_begin + i·q_step (i < n_queries) against the keys of its runs. Query i
- * sees those keys j with low[i] ≤ j < high[i]; runs of one tile do not overlap. */
+ * sees those keys j with low[i] ≤ j < high[i]. Runs ascend and do not overlap. */
 typedef struct spar_tile {
     int64_t q_begin, q_step;
     int n_queries, n_runs;

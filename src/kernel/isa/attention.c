@@ -1,0 +1,360 @@
+/* Attention of one tile of queries, forward and backward (kernel/attention.h).
+ *
+ * Keys are gathered in blocks into the workspace, so the arithmetic is small dense products:
+ *     S = q·Kᵀ·scale + bias, masked;  P = exp(S − m);  out = out·exp(m_old − m) + P·V
+ * and backward, with P = exp(S − lse) and dP = dout·Vᵀ:
+ *     dV += Pᵀ·dout;  dS = P∘(dP − delta);  dq += scale·dS·K;  dK += scale·dSᵀ·q */
+#include "kernel/isa/functions.h"
+#include "kernel/isa/vec.h"
+
+enum { QUERIES = SPAR_TILE_QUERIES, KEYS = 64, FEW = 4 };
+#if defined SPAR_ISA_avx512
+enum { ROWS = 12 };
+#elif defined SPAR_ISA_avx2
+enum { ROWS = 6 };
+#else
+enum { ROWS = 4 };
+#endif
+
+static int64_t padded(int64_t n) { return (n + 15) / 16 * 16; }
+
+typedef struct workspace {
+    real *q;      /* [QUERIES, d] scaled queries */
+    real *kt;     /* [d, KEYS] */
+    real *k, *v;  /* [KEYS, d], [KEYS, dv] */
+    real *s, *ds; /* [QUERIES, KEYS] */
+    real *o;      /* [QUERIES, dv] */
+    real *vt;     /* [dv, KEYS] and below: backward only */
+    real *dout, *dq, *dk, *dv;
+    int64_t d, dv_width; /* padded widths */
+    int64_t at[KEYS];    /* positions of the block's keys */
+} workspace;
+
+static size_t lay_out(workspace *w, real *memory, int64_t head_dim, int64_t value_dim, bool backward) {
+    int64_t d = padded(head_dim), dv = padded(value_dim);
+    size_t used = 0;
+#define PIECE(name, n) w->name = memory ? memory + used : NULL, used += (size_t)(n)
+    w->d = d;
+    w->dv_width = dv;
+    PIECE(q, QUERIES * d);
+    PIECE(kt, d * KEYS);
+    PIECE(k, KEYS * d);
+    PIECE(v, KEYS * dv);
+    PIECE(s, QUERIES * KEYS);
+    PIECE(ds, QUERIES * KEYS);
+    PIECE(o, QUERIES * dv);
+    if (backward) {
+        PIECE(vt, dv * KEYS);
+        PIECE(dout, QUERIES * dv);
+        PIECE(dq, QUERIES * d);
+        PIECE(dk, KEYS * d);
+        PIECE(dv, KEYS * dv);
+    }
+#undef PIECE
+    return used * sizeof(real);
+}
+
+/* ---- The small product: C[m, n] += A·B with A[i, l] = a[i·a_row + l·a_step] broadcast, B and C in rows of
+ * n, a multiple of 16 ---- */
+
+SPAR__INLINE void product_rows(int rows, int64_t n, int64_t depth, const real *a, int64_t a_row,
+                               int64_t a_step, const real *b, real *c) {
+    for (int64_t j = 0; j < n; j += 2 * SPAR__LANES) {
+        vec sum[ROWS][2];
+        bool two = j + 2 * SPAR__LANES <= n;
+        for (int i = 0; i < rows; i++) {
+            sum[i][0] = vec_load(c + i * n + j);
+            sum[i][1] = two ? vec_load(c + i * n + j + SPAR__LANES) : vec_all(0);
+        }
+        if (two) {
+            for (int64_t l = 0; l < depth; l++) {
+                vec b0 = vec_load(b + l * n + j), b1 = vec_load(b + l * n + j + SPAR__LANES);
+                for (int i = 0; i < rows; i++) {
+                    vec x = vec_all(a[i * a_row + l * a_step]);
+                    sum[i][0] += x * b0;
+                    sum[i][1] += x * b1;
+                }
+            }
+        } else {
+            for (int64_t l = 0; l < depth; l++) {
+                vec b0 = vec_load(b + l * n + j);
+                for (int i = 0; i < rows; i++) sum[i][0] += vec_all(a[i * a_row + l * a_step]) * b0;
+            }
+        }
+        for (int i = 0; i < rows; i++) {
+            vec_store(c + i * n + j, sum[i][0]);
+            if (two) vec_store(c + i * n + j + SPAR__LANES, sum[i][1]);
+        }
+    }
+}
+
+static void product(int64_t m, int64_t n, int64_t depth, const real *a, int64_t a_row, int64_t a_step,
+                    const real *b, real *c) {
+    int64_t i = 0;
+    for (; i + ROWS <= m; i += ROWS) product_rows(ROWS, n, depth, a + i * a_row, a_row, a_step, b, c + i * n);
+    for (; i < m; i++) product_rows(1, n, depth, a + i * a_row, a_row, a_step, b, c + i * n);
+}
+
+/* ---- Gathering ---- */
+
+static void load_row(real *to, const void *from, spar__type type, int64_t at, int64_t n) {
+    if (type == SPAR__F32) {
+        memcpy(to, (const real *)from + at, (size_t)n * sizeof *to);
+    } else if (type == SPAR__BF16) {
+        for (int64_t i = 0; i < n; i++) to[i] = from_bf16(((const uint16_t *)from)[at + i]);
+    } else {
+        for (int64_t i = 0; i < n; i++) to[i] = from_f16(((const uint16_t *)from)[at + i]);
+    }
+}
+
+static int64_t row_of(const spar__attention_args *a, int64_t key) { return a->ring ? key % a->ring : key; }
+
+/* Where in the runs the next block begins. */
+typedef struct cursor {
+    int run;
+    int64_t step, within;
+    int64_t low, high; /* keys that any query of the tile sees */
+} cursor;
+
+static cursor begin_keys(const spar__attention_args *a, const spar_tile *t) {
+    cursor c = {.low = INT64_MAX, .high = INT64_MIN};
+    for (int i = 0; i < t->n_queries; i++) {
+        int64_t low = t->low[i], row = t->q_begin + i * t->q_step - a->q_first;
+        if (a->first && a->first[row] > low) low = a->first[row];
+        if (low < c.low) c.low = low;
+        if (t->high[i] > c.high) c.high = t->high[i];
+    }
+    return c;
+}
+
+/* Positions of the next at most KEYS keys; returns how many, 0 at the end. */
+static int next_keys(const spar_tile *t, cursor *c, int64_t at[KEYS]) {
+    int n = 0;
+    for (; c->run < t->n_runs && n < KEYS; c->run++, c->step = 0, c->within = 0) {
+        const spar_key_run *r = &t->runs[c->run];
+        for (; c->step < r->count && n < KEYS; c->step++, c->within = 0) {
+            int64_t begin = r->begin + c->step * r->step, from = begin + c->within, end = begin + r->width;
+            if (from < c->low) from = c->low;
+            if (end > c->high) end = c->high;
+            if (from > begin + r->width) continue;
+            for (; from < end && n < KEYS; from++) at[n++] = from;
+            c->within = from - begin;
+            if (from < end) return n;
+        }
+        if (c->step < r->count) return n;
+    }
+    return n;
+}
+
+static void transpose(real *to, const real *from, int64_t d, int n) {
+    for (int64_t c = 0; c < d; c += 16)
+        for (int t = 0; t < n; t++)
+            for (int64_t i = c; i < c + 16; i++) to[i * KEYS + t] = from[t * d + i];
+    if (n < KEYS)
+        for (int64_t i = 0; i < d; i++)
+            for (int t = n; t < KEYS; t++) to[i * KEYS + t] = 0;
+}
+
+static void gather(const spar__attention_args *a, workspace *w, int n) {
+    for (int t = 0; t < n; t++) {
+        int64_t row = row_of(a, w->at[t]);
+        load_row(w->k + t * w->d, a->k, a->kv_type, row * a->k_stride, a->head_dim);
+        load_row(w->v + t * w->dv_width, a->v, a->kv_type, row * a->v_stride, a->value_dim);
+    }
+}
+
+static void clear_padding(real *rows, int64_t n_rows, int64_t width, int64_t padded_width) {
+    if (width == padded_width) return;
+    for (int64_t r = 0; r < n_rows; r++)
+        memset(rows + r * padded_width + width, 0, (size_t)(padded_width - width) * sizeof *rows);
+}
+
+static int64_t query_row(const spar__attention_args *a, const spar_tile *t, int i) {
+    return t->q_begin + i * t->q_step - a->q_first;
+}
+
+static void load_queries(const spar__attention_args *a, const spar_tile *t, workspace *w) {
+    for (int i = 0; i < t->n_queries; i++) {
+        const real *from = a->q + query_row(a, t, i) * a->q_stride;
+        real *to = w->q + i * w->d;
+        for (int64_t c = 0; c < a->head_dim; c++) to[c] = a->scale * from[c];
+    }
+    clear_padding(w->q, QUERIES, a->head_dim, w->d);
+    clear_padding(w->k, KEYS, a->head_dim, w->d);
+    clear_padding(w->v, KEYS, a->value_dim, w->dv_width);
+}
+
+/* ---- Scores ---- */
+
+/* Adds the bias to a row of scores and masks what the query does not see, padding included. */
+static void mask_row(const spar__attention_args *a, const spar_tile *t, const workspace *w, int i, int n,
+                     real *s) {
+    int64_t query = t->q_begin + i * t->q_step, low = t->low[i], high = t->high[i];
+    int64_t row = query - a->q_first;
+    if (a->first && a->first[row] > low) low = a->first[row];
+    if (a->bias)
+        for (int c = 0; c < n; c++) {
+            int64_t at = query - w->at[c] + a->bias_zero;
+            at = at < 0 ? 0 : at >= a->n_bias ? a->n_bias - 1 : at;
+            s[c] += a->bias[at];
+        }
+    if (w->at[0] < low || w->at[n - 1] >= high || n < KEYS)
+        for (int c = 0; c < KEYS; c++)
+            s[c] = c < n && w->at[c] >= low && w->at[c] < high ? s[c] : -INFINITY;
+}
+
+static void scores(const spar__attention_args *a, const spar_tile *t, workspace *w, int n) {
+    transpose(w->kt, w->k, w->d, n);
+    memset(w->s, 0, (size_t)t->n_queries * KEYS * sizeof *w->s);
+    product(t->n_queries, KEYS, w->d, w->q, w->d, 1, w->kt, w->s);
+    for (int i = 0; i < t->n_queries; i++) mask_row(a, t, w, i, n, w->s + i * KEYS);
+}
+
+/* For few queries packing does not pay: each key's row is read once, for all of them. */
+static void scores_of_few(const spar__attention_args *a, const spar_tile *t, workspace *w, int n) {
+    for (int i = 0; i < t->n_queries; i++) {
+        real *s = w->s + i * KEYS;
+        for (int c = 0; c < n; c++) {
+            vec sum = vec_all(0);
+            for (int64_t j = 0; j < w->d; j += SPAR__LANES)
+                sum += vec_load(w->q + i * w->d + j) * vec_load(w->k + c * w->d + j);
+            s[c] = vec_sum(sum);
+        }
+        for (int c = n; c < KEYS; c++) s[c] = 0;
+        mask_row(a, t, w, i, n, s);
+    }
+}
+
+/* ---- Forward ---- */
+
+/* s becomes P; the row of out is brought to the new maximum. */
+static void soften(real *s, real *o, int64_t width, real *m, real *l) {
+    vec tops = vec_load(s);
+    for (int c = SPAR__LANES; c < KEYS; c += SPAR__LANES) tops = vec_max(vec_load(s + c), tops);
+    real top = vec_top(tops);
+    if (top > *m) {
+        real shrink = real_exp(*m - top);
+        *l *= shrink;
+        for (int64_t j = 0; j < width; j++) o[j] *= shrink;
+        *m = top;
+    }
+    real base = *m;
+    for (int c = 0; c < KEYS; c++) s[c] = real_exp(s[c] - base);
+    vec sum = vec_load(s);
+    for (int c = SPAR__LANES; c < KEYS; c += SPAR__LANES) sum += vec_load(s + c);
+    *l += vec_sum(sum);
+}
+
+static void begin_rows(const spar__attention_args *a, const spar_tile *t, workspace *w) {
+    for (int i = 0; i < t->n_queries; i++) {
+        int64_t row = query_row(a, t, i);
+        real *o = w->o + i * w->dv_width;
+        memset(o, 0, (size_t)w->dv_width * sizeof *o);
+        if (a->start) a->m[row] = (real)-1e30, a->l[row] = 0;
+        else memcpy(o, a->out + row * a->out_stride, (size_t)a->value_dim * sizeof *o);
+    }
+}
+
+static void finish_rows(const spar__attention_args *a, const spar_tile *t, const workspace *w) {
+    for (int i = 0; i < t->n_queries; i++) {
+        int64_t row = query_row(a, t, i);
+        const real *o = w->o + i * w->dv_width;
+        real *out = a->out + row * a->out_stride, l = a->l[row];
+        real factor = a->finish && l > 0 ? 1 / l : 1;
+        for (int64_t j = 0; j < a->value_dim; j++) out[j] = factor * o[j];
+        if (a->finish && a->lse) a->lse[row] = a->m[row] + (l > 0 ? (real)log((double)l) : 0);
+    }
+}
+
+static void attend(const spar__attention_args *a, const spar_tile *t, void *memory) {
+    workspace w;
+    lay_out(&w, memory, a->head_dim, a->value_dim, false);
+    load_queries(a, t, &w);
+    begin_rows(a, t, &w);
+    cursor c = begin_keys(a, t);
+    for (int n; (n = next_keys(t, &c, w.at));) {
+        gather(a, &w, n);
+        if (t->n_queries < FEW) scores_of_few(a, t, &w, n);
+        else scores(a, t, &w, n);
+        for (int i = 0; i < t->n_queries; i++) {
+            int64_t row = query_row(a, t, i);
+            soften(w.s + i * KEYS, w.o + i * w.dv_width, w.dv_width, &a->m[row], &a->l[row]);
+        }
+        product(t->n_queries, w.dv_width, n, w.s, KEYS, 1, w.v, w.o);
+    }
+    finish_rows(a, t, &w);
+}
+
+/* ---- Backward ---- */
+
+static void load_backward(const spar__attention_args *a, const spar_tile *t, workspace *w) {
+    for (int i = 0; i < t->n_queries; i++)
+        memcpy(w->dout + i * w->dv_width, a->dout + query_row(a, t, i) * a->out_stride,
+               (size_t)a->value_dim * sizeof(real));
+    clear_padding(w->dout, QUERIES, a->value_dim, w->dv_width);
+    memset(w->dq, 0, (size_t)(t->n_queries * w->d) * sizeof(real));
+}
+
+/* s becomes P and ds, which holds dP, becomes dS. */
+static void differentiate(const spar__attention_args *a, const spar_tile *t, workspace *w, int n) {
+    for (int i = 0; i < t->n_queries; i++) {
+        int64_t row = query_row(a, t, i), query = t->q_begin + i * t->q_step;
+        real *s = w->s + i * KEYS, *ds = w->ds + i * KEYS, lse = a->lse[row], delta = a->delta[row];
+        for (int c = 0; c < KEYS; c++) {
+            s[c] = real_exp(s[c] - lse);
+            ds[c] = s[c] * (ds[c] - delta);
+        }
+        for (int c = 0; a->dbias && c < n; c++) {
+            int64_t at = query - w->at[c] + a->bias_zero;
+            a->dbias[at < 0 ? 0 : at >= a->n_bias ? a->n_bias - 1 : at] += ds[c];
+        }
+    }
+}
+
+static void add_rows(real *to, int64_t stride, const real *from, int64_t from_stride, const int64_t *at,
+                     int n, int64_t width) {
+    for (int c = 0; c < n; c++) {
+        real *row = to + at[c] * stride;
+        for (int64_t j = 0; j < width; j++) row[j] += from[c * from_stride + j];
+    }
+}
+
+static void attend_back(const spar__attention_args *a, const spar_tile *t, void *memory) {
+    workspace w;
+    lay_out(&w, memory, a->head_dim, a->value_dim, true);
+    load_queries(a, t, &w);
+    load_backward(a, t, &w);
+    cursor c = begin_keys(a, t);
+    int m = t->n_queries;
+    for (int n; (n = next_keys(t, &c, w.at));) {
+        gather(a, &w, n);
+        scores(a, t, &w, n);
+        transpose(w.vt, w.v, w.dv_width, n);
+        memset(w.ds, 0, (size_t)m * KEYS * sizeof(real));
+        product(m, KEYS, w.dv_width, w.dout, w.dv_width, 1, w.vt, w.ds);
+        differentiate(a, t, &w, n);
+        memset(w.dk, 0, (size_t)(n * w.d) * sizeof(real));
+        memset(w.dv, 0, (size_t)(n * w.dv_width) * sizeof(real));
+        product(n, w.dv_width, m, w.s, 1, KEYS, w.dout, w.dv);
+        product(n, w.d, m, w.ds, 1, KEYS, w.q, w.dk);
+        product(m, w.d, n, w.ds, KEYS, 1, w.k, w.dq);
+        add_rows(a->dk, a->k_stride, w.dk, w.d, w.at, n, a->head_dim);
+        add_rows(a->dv, a->v_stride, w.dv, w.dv_width, w.at, n, a->value_dim);
+    }
+    for (int i = 0; i < m; i++) {
+        real *to = a->dq + query_row(a, t, i) * a->q_stride;
+        for (int64_t j = 0; j < a->head_dim; j++) to[j] += a->scale * w.dq[i * w.d + j];
+    }
+}
+
+size_t SPAR__FN(attention_workspace)(int64_t head_dim, int64_t value_dim, bool backward);
+size_t SPAR__FN(attention_workspace)(int64_t head_dim, int64_t value_dim, bool backward) {
+    workspace w;
+    return lay_out(&w, NULL, head_dim, value_dim, backward);
+}
+
+void SPAR__FN(fill_attention)(spar__kernels *k);
+void SPAR__FN(fill_attention)(spar__kernels *k) {
+    k->attend = attend;
+    k->attend_back = attend_back;
+}

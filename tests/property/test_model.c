@@ -1,0 +1,259 @@
+/* Properties that every model must have, whatever it is made of. The tables of kinds are walked: a new
+ * pattern, position, residual or feed-forward is covered by being in its table.
+ *
+ * In the f64 variant gradients are compared with finite differences; elsewhere cached decoding with
+ * the full pass, one thread with several, and a saved model with the one that was saved. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/buffer.h"
+#include "base/cpu.h"
+#include "block/block.h"
+#include "model/model.h"
+#include "op/cache.h"
+
+enum { VOCABULARY = 23, LENGTH = 19, SEQUENCES = 2, ROWS = LENGTH * SEQUENCES };
+
+/* {"kind": NAME, …} with a value for each option that has no default. */
+static void add_kind(spar__buffer *b, const char *key, const char *name, const spar_option *options) {
+    spar__buffer_print(b, ", \"%s\": {\"kind\": \"%s\"", key, name);
+    for (const spar_option *o = options; o && o->key; o++)
+        if (isnan(o->fallback)) spar__buffer_print(b, ", \"%s\": %g", o->key, o->least + 4);
+    spar__buffer_print(b, "}");
+}
+
+static spar_model *make(const spar_pattern_kind *pattern, const spar__kind *position,
+                        const spar__residual_kind *residual, const spar__kind *feedforward) {
+    spar__buffer b = spar__buffer_make(1 << 16);
+    spar__buffer_print(&b, "{\"model\": {\"vocab_size\": %d, \"context\": %d, \"d_model\": 16, \"n_layers\": 2, "
+                           "\"init_std\": 0.3, \"residual\": \"%s\", \"attention\": {\"n_heads\": 4, "
+                           "\"n_kv_heads\": 2",
+                       VOCABULARY, LENGTH + 4, residual->name);
+    add_kind(&b, "pattern", pattern->name, pattern->options);
+    spar__buffer_print(&b, "}");
+    add_kind(&b, "position", position->name, position->options);
+    add_kind(&b, "feedforward", feedforward->name, feedforward->options);
+    spar__buffer_print(&b, "}}");
+    spar_config *config;
+    spar_model *model;
+    if (spar_config_parse(b.bytes, b.length, &config) || spar_model_create(config, 7, &model))
+        fail_msg("%.*s: %s", (int)b.length, b.bytes, spar_error());
+    spar_config_free(config);
+    spar__buffer_free(&b);
+    return model;
+}
+
+/* Two sequences of tokens side by side, with their targets; the second begins a document at 6. */
+typedef struct batch {
+    int32_t tokens[ROWS], targets[ROWS], positions[ROWS], first[ROWS];
+    spar__sequence sequences[SEQUENCES];
+    spar__rows rows;
+} batch;
+
+static void fill(batch *b) {
+    memset(b, 0, sizeof *b);
+    for (int i = 0; i < ROWS; i++) {
+        b->tokens[i] = (i * 7 + i / 5) % VOCABULARY;
+        b->targets[i] = i % 9 == 4 ? -1 : (i * 5 + 3) % VOCABULARY;
+        b->positions[i] = i % LENGTH;
+        b->first[i] = i >= LENGTH + 6 ? 6 : 0;
+    }
+    for (int s = 0; s < SEQUENCES; s++)
+        b->sequences[s] = (spar__sequence){.begin = s * LENGTH, .count = LENGTH, .slot = s};
+    b->rows = (spar__rows){ROWS, SEQUENCES, b->sequences, b->positions, b->first};
+}
+
+static double loss_of(const spar_model *m, const batch *b, spar__arena *arena, bool record) {
+    spar__arena_rewind(arena, (spar__arena_mark){0});
+    spar__pass pass = {.arena = arena, .rows = &b->rows, .recording = record, .training = record};
+    spar__loss_options o = {.smoothing = 0.1, .z_loss = 1e-2, .logit_scale = 1, .scale = 1};
+    double sum = 0;
+    int64_t count = 1;
+    spar__model_loss(&pass, m, spar__model_hidden(&pass, m, b->tokens), b->targets, &o, &sum, &count);
+    if (record) spar__run_backward(&pass, NULL);
+    if (pass.status) fail_msg("%s", spar_error());
+    return sum / (double)count;
+}
+
+static void clear_gradients(spar_model *m) {
+    for (int i = 0; i < spar__model_n_params(m); i++) spar__model_param(m, i)->value.grad_started = false;
+}
+
+/* Calls `check` for every combination of the tables. */
+static void each(void (*check)(spar_model *, const char *)) {
+    const spar_pattern_kind *pattern;
+    const spar__kind *position, *feedforward;
+    const spar__residual_kind *residual;
+    for (int i = 0; (pattern = spar_pattern_at(i)); i++)
+        for (int j = 0; (position = spar__position_at(j)); j++)
+            for (int k = 0; (residual = spar__residual_at(k)); k++)
+                for (int l = 0; (feedforward = spar__feedforward_at(l)); l++) {
+                    char name[128];
+                    snprintf(name, sizeof name, "%s, %s, %s, %s", pattern->name, position->name,
+                             residual->name, feedforward->name);
+                    spar_model *m = make(pattern, position, residual, feedforward);
+                    check(m, name);
+                    spar_model_free(m);
+                }
+}
+
+#ifdef SPAR_REAL_DOUBLE
+
+/* Along a random direction of each parameter, and with the blocks recomputed as well. */
+static void check_gradients(spar_model *m, const char *name) {
+    spar__arena *arena = spar__arena_create(0);
+    batch b;
+    fill(&b);
+    assert_int_equal(spar__model_make_trainable(m), SPAR_OK);
+    for (int recompute = 0; recompute < 2; recompute++) {
+        spar__model_set_recompute(m, recompute);
+        clear_gradients(m);
+        loss_of(m, &b, arena, true);
+        for (int i = 0; i < spar__model_n_params(m); i++) {
+            spar__param *p = spar__model_param(m, i);
+            spar__tensor *v = &p->value;
+            int64_t n = v->rows * v->cols;
+            spar__rng rng = spar__rng_for(1, SPAR__RNG_TEST, (uint64_t)i, 0);
+            double analytic = 0, step = 1e-5, loss[2];
+            for (int64_t j = 0; j < n; j++) analytic += v->grad[j] * (double)spar__rng_normal(&rng, (uint64_t)j);
+            for (int side = 0; side < 2; side++) {
+                double h = side ? -step : step;
+                for (int64_t j = 0; j < n; j++) spar__data(v)[j] += h * (double)spar__rng_normal(&rng, (uint64_t)j);
+                /* The z-loss is part of what is differentiated but not of the loss that is told: */
+                loss[side] = loss_of(m, &b, arena, false);
+                for (int64_t j = 0; j < n; j++) spar__data(v)[j] -= h * (double)spar__rng_normal(&rng, (uint64_t)j);
+            }
+            double numeric = (loss[0] - loss[1]) / (2 * step);
+            if (fabs(numeric - analytic) > 1e-6 * (1 + fabs(numeric)))
+                fail_msg("%s: %s: gradient %.9g, by differences %.9g", name, p->name, analytic, numeric);
+        }
+    }
+    spar__arena_free(arena);
+}
+
+static void test_gradients(void **state) {
+    (void)state;
+    each(check_gradients);
+}
+
+#else
+
+/* Patterns that look ahead see a key that a cache does not hold yet. */
+static bool looks_back_only(const char *name) {
+    return strncmp(name, "full,", 5) != 0;
+}
+
+static void check_cache(spar_model *m, const char *name) {
+    if (!looks_back_only(name)) return;
+    float full[LENGTH * VOCABULARY];
+    batch b;
+    fill(&b);
+    assert_int_equal(spar_model_logits(m, b.tokens, LENGTH, full), SPAR_OK);
+    struct spar__cache *cache;
+    assert_int_equal(spar__model_cache_create(m, 2, LENGTH, 4, SPAR__F32, &cache), SPAR_OK);
+    spar__arena *arena = spar__arena_create(0);
+    for (int at = 0, n; at < LENGTH; at += n) {
+        n = at == 4 || LENGTH - at < 4 ? 1 : 4;
+        spar__sequence s = {.count = n, .past = at, .slot = 1};
+        spar__rows rows = {n, 1, &s, b.positions + at, NULL};
+        spar__pass pass = {.arena = arena, .rows = &rows, .cache = cache};
+        spar__tensor *logits = spar__model_logits_of(&pass, m, spar__model_hidden(&pass, m, b.tokens + at));
+        if (!logits) fail_msg("%s: %s", name, spar_error());
+        for (int i = 0; i < n * VOCABULARY; i++) {
+            float got = spar__data(logits)[i], want = full[at * VOCABULARY + i];
+            if (!(fabsf(got - want) <= 1e-5f * fmaxf(1, fabsf(want))))
+                fail_msg("%s: position %d: %g with a cache, %g without", name, at, (double)got, (double)want);
+        }
+        spar__arena_rewind(arena, (spar__arena_mark){0});
+    }
+    spar__arena_free(arena);
+    spar__cache_free(cache);
+}
+
+static void test_cache(void **state) {
+    (void)state;
+    each(check_cache);
+}
+
+static void *gradients_at(spar_model *m, int threads, size_t *bytes, double *loss) {
+    spar__threads_set(threads);
+    spar__arena *arena = spar__arena_create(0);
+    batch b;
+    fill(&b);
+    clear_gradients(m);
+    *loss = loss_of(m, &b, arena, true);
+    spar__arena_free(arena);
+    char *all = NULL;
+    *bytes = 0;
+    for (int i = 0; i < spar__model_n_params(m); i++) {
+        spar__tensor *v = &spar__model_param(m, i)->value;
+        size_t n = (size_t)(v->rows * v->cols) * sizeof(real);
+        all = realloc(all, *bytes + n);
+        memcpy(all + *bytes, v->grad, n);
+        *bytes += n;
+    }
+    spar__threads_set(0);
+    return all;
+}
+
+static void check_threads(spar_model *m, const char *name) {
+    size_t n, same;
+    double one, two, three;
+    assert_int_equal(spar__model_make_trainable(m), SPAR_OK);
+    spar__model_set_dropout(m, 0.3);
+    void *a = gradients_at(m, 1, &n, &one), *b = gradients_at(m, 2, &same, &two);
+    if (one != two || memcmp(a, b, n) != 0) fail_msg("%s: 1 and 2 threads differ", name);
+    spar__model_set_recompute(m, true);
+    void *c = gradients_at(m, 3, &same, &three);
+    if (one != three || memcmp(a, c, n) != 0) fail_msg("%s: recomputed blocks differ", name);
+    free(a);
+    free(b);
+    free(c);
+}
+
+static void test_threads(void **state) {
+    (void)state;
+    each(check_threads);
+}
+
+static void check_file(spar_model *m, const char *name) {
+    char path[] = "/tmp/spar-model-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    batch b;
+    fill(&b);
+    float before[LENGTH * VOCABULARY], after[LENGTH * VOCABULARY];
+    spar_model *read = NULL;
+    if (spar_model_save(m, NULL, NULL, path) || spar_model_open(path, &read))
+        fail_msg("%s: %s", name, spar_error());
+    assert_int_equal(spar_model_logits(m, b.tokens, LENGTH, before), SPAR_OK);
+    assert_int_equal(spar_model_logits(read, b.tokens, LENGTH, after), SPAR_OK);
+    unlink(path);
+    if (memcmp(before, after, sizeof before) != 0) fail_msg("%s: a saved model differs", name);
+    spar_model_free(read);
+}
+
+static void test_file(void **state) {
+    (void)state;
+    each(check_file);
+}
+
+#endif
+
+int main(void) {
+#ifdef SPAR_REAL_DOUBLE
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_gradients)};
+#else
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_cache), cmocka_unit_test(test_threads),
+                                       cmocka_unit_test(test_file)};
+#endif
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
