@@ -74,7 +74,7 @@ static spar_status read_config(const spar__gguf *file, const char *path, json_t 
 }
 
 static spar_status open_model(spar__gguf *file, const char *path, spar_model **out) {
-    json_t *config;
+    json_t *config = NULL;
     spar_model *m = NULL;
     spar_status status = read_config(file, path, &config);
     if (!status) {

@@ -347,13 +347,11 @@ static void attend_back(const spar__attention_args *a, const spar_tile *t, void 
     }
 }
 
-size_t SPAR__FN(attention_workspace)(int64_t head_dim, int64_t value_dim, bool backward);
 size_t SPAR__FN(attention_workspace)(int64_t head_dim, int64_t value_dim, bool backward) {
     workspace w;
     return lay_out(&w, NULL, head_dim, value_dim, backward);
 }
 
-void SPAR__FN(fill_attention)(spar__kernels *k);
 void SPAR__FN(fill_attention)(spar__kernels *k) {
     k->attend = attend;
     k->attend_back = attend_back;

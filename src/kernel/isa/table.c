@@ -10,4 +10,5 @@ void SPAR__FN(fill)(spar__kernels *k) {
     SPAR__FN(fill_rotary)(k);
     SPAR__FN(fill_rows)(k);
     SPAR__FN(fill_optimiser)(k);
+    SPAR__FN(fill_attention)(k);
 }
