@@ -44,7 +44,7 @@ static void log_ticks(spar__axis *a, int most) {
 spar__axis spar__axis_make(double low, double high, bool log, bool widen, int most) {
     if (most > SPAR__AXIS_TICKS - 2) most = SPAR__AXIS_TICKS - 2;
     if (most < 2) most = 2;
-    double least = fmax(fabs(low), fabs(high)) * 1e-9;
+    double least = fmax(fmax(fabs(low), fabs(high)) * 1e-9, 1e-300);
     if (!(high - low > least)) {
         double half = low == 0 ? 1 : fabs(low) / 2;
         low = log ? low / 2 : low - half;
@@ -99,8 +99,9 @@ void spar__axis_label(const spar__axis *a, int tick, char out[32]) {
     }
 }
 
+/* Beyond these the arithmetic of axes would overflow. */
 bool spar__plot_drawable(double x, double y, bool log_y) {
-    return isfinite(x) && isfinite(y) && (!log_y || y > 0);
+    return fabs(x) < 1e300 && fabs(y) < 1e300 && (!log_y || y > 1e-300);
 }
 
 static void extend(const spar_plot_panel *panel, bool of_y, double *low, double *high) {

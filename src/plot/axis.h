@@ -15,8 +15,8 @@ typedef struct spar__axis {
     double step; /* between ticks; 0 where they are those of a logarithmic axis */
 } spar__axis;
 
-/* An axis over [low, high] with about `most` ticks at round numbers (Heckbert, "Nice numbers for
- * graph labels", Graphics Gems 1990). `widen`: the ends move out a little. */
+/* An axis over [low, high], both below 1e300, with about `most` ticks at round numbers (Heckbert,
+ * "Nice numbers for graph labels", Graphics Gems 1990). `widen`: the ends move out a little. */
 spar__axis spar__axis_make(double low, double high, bool log, bool widen, int most);
 /* Where a value lies: 0 at the low end, 1 at the high one. */
 double spar__axis_place(const spar__axis *axis, double value);
