@@ -96,21 +96,20 @@ static json_t *describe(const spar_data_info *info) {
     static const char *const names[SPAR_DATA_SPLITS] = {"train", "valid"};
     char hash[24];
     snprintf(hash, sizeof hash, "%016" PRIx64, info->tokenizer_hash);
-    uint64_t sums[3] = {0};
+    uint64_t tokens = 0, bytes = 0;
     json_t *object = json_object();
     for (int i = 0; i < SPAR_DATA_SPLITS; i++) {
         const spar_data_counts *c = &info->split[i];
-        sums[0] += c->tokens;
-        sums[1] += c->documents;
-        sums[2] += c->bytes;
+        tokens += c->tokens;
+        bytes += c->bytes;
         json_object_set_new(object, names[i],
                             json_pack("{s:I, s:I, s:I, s:I}", "tokens", (json_int_t)c->tokens,
                                       "documents", (json_int_t)c->documents, "bytes",
                                       (json_int_t)c->bytes, "shards", (json_int_t)c->shards));
     }
-    json_object_set_new(object, "tokens", json_integer((json_int_t)sums[0]));
-    json_object_set_new(object, "documents", json_integer((json_int_t)sums[1]));
-    json_object_set_new(object, "bytes", json_integer((json_int_t)sums[2]));
+    json_object_set_new(object, "tokens", json_integer((json_int_t)tokens));
+    json_object_set_new(object, "documents", json_integer((json_int_t)info->documents));
+    json_object_set_new(object, "bytes", json_integer((json_int_t)bytes));
     json_object_set_new(object, "vocab_size", json_integer((json_int_t)info->vocab_size));
     json_object_set_new(object, "token_bytes", json_integer(info->token_bytes));
     json_object_set_new(object, "eos", info->eos < 0 ? json_null() : json_integer(info->eos));

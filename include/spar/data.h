@@ -115,6 +115,7 @@ typedef struct spar_data_info {
     uint64_t tokenizer_hash; /* xxh3-64 of the tokenizer's saved form */
     int32_t eos;             /* the end-of-document token, -1 when there is none */
     int token_bytes;         /* 2 or 4 */
+    uint64_t documents;      /* in all; one whose tail was cut off is in both splits */
     spar_data_counts split[SPAR_DATA_SPLITS];
 } spar_data_info;
 

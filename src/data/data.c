@@ -48,6 +48,7 @@ static spar_status read_info(const char *path, const json_t *root, spar_data_inf
         return spar__fail(SPAR_ERR_FORMAT, "%s: key 'vocab_size': found %llu", path,
                           (unsigned long long)info->vocab_size);
     info->token_bytes = info->vocab_size <= 1 << 16 ? 2 : 4;
+    SPAR_TRY(get_count(path, root, "documents", &info->documents));
     SPAR_TRY(get_hash(path, "tokenizer_hash", json_object_get(root, "tokenizer_hash"),
                       &info->tokenizer_hash));
     const json_t *eos = json_object_get(root, "eos");

@@ -312,10 +312,11 @@ static spar_status write_index(const packing *p, const char *path, uint64_t toke
     bool tail = p->options.split == SPAR_PACK_TAIL;
     json_t *eos = p->eos < 0 ? json_null() : json_integer(p->eos);
     json_t *root = json_pack(
-        "{s:s, s:i, s:I, s:o, s:s, s:{s:s, s:f, s:I}, s:o, s:o}", "format", "spar-data", "version",
-        SPAR__DATA_VERSION, "vocab_size", (json_int_t)p->vocab_size, "eos", eos, "tokenizer_hash",
-        hash, "split", "by", tail ? "tail" : "document", "valid", p->options.valid, "seed",
-        (json_int_t)p->options.seed, "train", describe(&p->outputs[SPAR_DATA_TRAIN]), "valid",
+        "{s:s, s:i, s:I, s:o, s:s, s:I, s:{s:s, s:f, s:I}, s:o, s:o}", "format", "spar-data",
+        "version", SPAR__DATA_VERSION, "vocab_size", (json_int_t)p->vocab_size, "eos", eos,
+        "tokenizer_hash", hash, "documents", (json_int_t)p->document, "split", "by",
+        tail ? "tail" : "document", "valid", p->options.valid, "seed", (json_int_t)p->options.seed,
+        "train", describe(&p->outputs[SPAR_DATA_TRAIN]), "valid",
         describe(&p->outputs[SPAR_DATA_VALID]));
     char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
     spar_status status = text ? spar__write_file(path, text, strlen(text))
@@ -350,7 +351,11 @@ static spar_status pack_folder(packing *p, const char *index, spar_data_info *in
     if (p->options.valid > 0 && !p->outputs[SPAR_DATA_VALID].counts.tokens)
         spar__log(SPAR_LOG_WARNING, "%s: no document was chosen for validation", p->folder);
     if (info) {
-        *info = (spar_data_info){p->vocab_size, hash, p->eos, p->vocab_size <= 1 << 16 ? 2 : 4, {}};
+        *info = (spar_data_info){.vocab_size = p->vocab_size,
+                                 .tokenizer_hash = hash,
+                                 .eos = p->eos,
+                                 .token_bytes = p->vocab_size <= 1 << 16 ? 2 : 4,
+                                 .documents = p->document};
         for (int i = 0; i < SPAR_DATA_SPLITS; i++) info->split[i] = p->outputs[i].counts;
     }
     return SPAR_OK;

@@ -108,6 +108,7 @@ static void test_split_by_document(void **state) {
     spar_data_info info = pack(at("many.txt"), at("many"), "\n\n", options);
     uint64_t train = info.split[0].documents, valid = info.split[1].documents;
     assert_int_equal(train + valid, 2000);
+    assert_int_equal(info.documents, 2000);
     assert_in_range(valid, 150, 250);
     assert_int_equal(info.split[0].bytes + info.split[1].bytes, length - 2 * 2000);
     assert_int_equal(info.split[0].tokens, info.split[0].bytes + train);
@@ -142,6 +143,7 @@ static void test_split_by_tail(void **state) {
 
     size_t length = write_documents(at("one.txt"), 1000);
     info = pack(at("one.txt"), at("one"), NULL, options);
+    assert_int_equal(info.documents, 1);
     assert_int_equal(info.split[0].bytes, (uint64_t)(0.9 * (double)length));
     assert_int_equal(info.split[0].bytes + info.split[1].bytes, length);
     assert_int_equal(info.split[0].tokens, info.split[0].bytes + 1);
