@@ -23,7 +23,7 @@ typedef enum spar__st_type {
 #define SPAR__ST_TYPE_ENUM(NAME, size) SPAR__ST_##NAME,
     SPAR__ST_TYPE_MAP(SPAR__ST_TYPE_ENUM)
 #undef SPAR__ST_TYPE_ENUM
-    SPAR__ST_N_TYPES
+        SPAR__ST_N_TYPES
 } spar__st_type;
 
 const char *spar__st_type_name(spar__st_type type); /* "F32" */
@@ -51,7 +51,7 @@ void spar__st_free(spar__st *st); /* NULL is fine; ends every pointer obtained f
 const char *spar__st_path(const spar__st *st);
 
 size_t spar__st_n_tensors(const spar__st *st);
-const spar__st_tensor *spar__st_tensor_at(const spar__st *st, size_t i); /* sorted by name */
+const spar__st_tensor *spar__st_tensor_at(const spar__st *st, size_t i);    /* sorted by name */
 const spar__st_tensor *spar__st_find(const spar__st *st, const char *name); /* or NULL */
 spar_status spar__st_get(const spar__st *st, const char *name, const spar__st_tensor **out);
 /* A string of "__metadata__" of the (first) file, or NULL. */
