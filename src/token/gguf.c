@@ -158,7 +158,7 @@ static spar_status from_bpe(const spar__gguf *gguf, spar_tokenizer **out) {
                          "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
                          0, "byte_fallback", 0, "ignore_merges", pre->ignore_merges, "vocab", vocab,
                          "merges", merges);
-        status = root ? spar__tokenizer_from_json(spar__gguf_path(gguf), root, out)
+        status = root ? spar__tokenizer_from_json(spar__gguf_path(gguf), root, NULL, 0, out)
                       : spar__fail(SPAR_ERR_MEMORY, "out of memory: tokenizer");
     }
     json_decref(root);

@@ -299,18 +299,24 @@ static spar_status build(spar_tokenizer *t, const json_t *root) {
     return SPAR_OK;
 }
 
-spar_status spar__tokenizer_from_json(const char *name, const json_t *root, spar_tokenizer **out) {
+spar_status spar__tokenizer_from_json(const char *name, const json_t *root, const char *text,
+                                      size_t length, spar_tokenizer **out) {
     spar_tokenizer *t = spar__alloc(sizeof *t);
     if (!t) return SPAR_ERR_MEMORY;
     t->bos = t->eos = t->pad = t->unk = -1;
     spar_status status = build(t, root);
-    if (!status) {
-        char *text = json_dumps(root, JSON_COMPACT);
-        t->json = text ? spar__copy_string(text) : NULL;
-        t->json_length = text ? strlen(text) : 0;
-        if (!t->json) status = spar__fail(SPAR_ERR_MEMORY, "out of memory: tokenizer");
-        free(text);
+    char *dump = NULL;
+    if (!status && !text) {
+        text = dump = json_dumps(root, JSON_COMPACT);
+        if (!dump) status = spar__fail(SPAR_ERR_MEMORY, "out of memory: tokenizer");
+        else length = strlen(dump);
     }
+    if (!status) {
+        t->json = spar__copy_bytes(text, length);
+        t->json_length = length;
+        if (!t->json) status = SPAR_ERR_MEMORY;
+    }
+    free(dump);
     if (status) {
         spar_tokenizer_free(t);
         return spar__fail_within(status, "%s", name);
@@ -326,7 +332,7 @@ spar_status spar__tokenizer_from_text(const char *name, const char *text, size_t
     if (!root)
         return spar__fail(SPAR_ERR_FORMAT, "%s: line %d, column %d: %s", name, error.line,
                           error.column, error.text);
-    spar_status status = spar__tokenizer_from_json(name, root, out);
+    spar_status status = spar__tokenizer_from_json(name, root, text, length, out);
     json_decref(root);
     return status;
 }

@@ -126,7 +126,7 @@ static spar_status open_vocab(const char *path, const char *folder, spar_tokeniz
                                 json_object_get(vocab, special[0]) ? 1 : 0, &root);
     spar__free(merges_path);
     SPAR_TRY(status);
-    status = spar__tokenizer_from_json(path, root, out);
+    status = spar__tokenizer_from_json(path, root, NULL, 0, out);
     json_decref(root);
     return status;
 }

@@ -128,8 +128,10 @@ spar_status spar__run_text(spar__run *run, const char *text, size_t length, unsi
 spar_status spar__run_split(spar__run *run, int level, const char *text, size_t length);
 void spar__run_free(spar__run *run);
 
-/* A tokenizer from a parsed tokenizer.json, and from its text. `name` is for messages. */
-spar_status spar__tokenizer_from_json(const char *name, const json_t *root, spar_tokenizer **out);
+/* A tokenizer from a parsed tokenizer.json and its text (NULL: written from what was parsed), and
+ * from the text alone. `name` is for messages. */
+spar_status spar__tokenizer_from_json(const char *name, const json_t *root, const char *text,
+                                      size_t length, spar_tokenizer **out);
 spar_status spar__tokenizer_from_text(const char *name, const char *text, size_t length,
                                       spar_tokenizer **out);
 

@@ -318,7 +318,7 @@ static spar_status result_json(const trainer *t, json_t **out) {
 static spar_status result(const trainer *t, spar_tokenizer **out) {
     json_t *root;
     SPAR_TRY(result_json(t, &root));
-    spar_status status = spar__tokenizer_from_json("trained tokenizer", root, out);
+    spar_status status = spar__tokenizer_from_json("trained tokenizer", root, NULL, 0, out);
     json_decref(root);
     return status;
 }
