@@ -1,0 +1,106 @@
+/* Sessions: a sequence of tokens under way through a model, with its cache; sampling; generating. */
+#ifndef SPAR_SESSION_H
+#define SPAR_SESSION_H
+
+#include "spar/model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A session belongs to one thread at a time; any number of sessions share a model. */
+typedef struct spar_session spar_session;
+
+typedef struct spar_session_options {
+    int64_t context;        /* most tokens; 0 = the model's context */
+    int64_t chunk;          /* tokens of a prompt that are processed at once */
+    const char *cache_type; /* "f32", "bf16" or "f16" */
+} spar_session_options;
+#define SPAR_SESSION_OPTIONS_INIT {.context = 0, .chunk = 256, .cache_type = "f32"}
+
+/* The model must outlive the session. */
+spar_status spar_session_create(const spar_model *model, const spar_session_options *options,
+                                spar_session **out);
+void spar_session_free(spar_session *session);
+
+/* Appends tokens. *logits [vocab_size] are those after the last token, valid until the next call;
+ * NULL when they are not wanted. SPAR_ERR_LIMIT when the context would overflow (nothing is cut in
+ * silence; the session is then as before). After the first tokens of a size nothing is allocated. */
+spar_status spar_session_feed(spar_session *session, const int32_t *tokens, size_t count,
+                              const float **logits);
+int64_t spar_session_position(const spar_session *session); /* tokens fed so far */
+int64_t spar_session_context(const spar_session *session);
+uint64_t spar_session_cache_bytes(const spar_session *session);
+void spar_session_reset(spar_session *session); /* to the empty sequence */
+
+/* ---- Sampling ---------------------------------------------------------------------------------
+ * The steps are taken in the order of the members; each one's start value leaves all as it is. */
+typedef struct spar_logit_bias {
+    int32_t id;
+    float bias;
+} spar_logit_bias;
+
+typedef struct spar_sampler_options {
+    const spar_logit_bias *biases; /* added to logits */
+    size_t n_biases;
+    double repeat_penalty;    /* logits of tokens seen: divided if positive, multiplied if negative
+                                 (Keskar et al. 2019, arXiv 1909.05858) */
+    double frequency_penalty; /* logit −= this × times seen */
+    double presence_penalty;  /* logit −= this if seen */
+    int64_t penalty_last;     /* newest tokens that count as seen; 0 = all */
+    double temperature;       /* 0 = greedy: the first of the largest logits */
+    int64_t top_k;            /* the k most probable; 0 = off (Fan et al. 2018, arXiv 1805.04833) */
+    double typical_p;         /* locally typical (Meister et al. 2022, arXiv 2202.00666) */
+    double top_p;             /* the fewest whose mass reaches p (Holtzman et al. 2019, arXiv 1904.09751) */
+    double min_p;             /* those of at least this × the largest probability */
+    uint64_t seed;            /* the draw for a position depends on seed and position alone */
+} spar_sampler_options;
+#define SPAR_SAMPLER_OPTIONS_INIT                                                                  \
+    {.repeat_penalty = 1, .temperature = 1, .typical_p = 1, .top_p = 1, .min_p = 0, .seed = 0}
+
+typedef struct spar_sampler spar_sampler;
+/* Options are copied, biases too. One thread at a time. */
+spar_status spar_sampler_create(const spar_sampler_options *options, int32_t vocab_size, spar_sampler **out);
+void spar_sampler_free(spar_sampler *sampler);
+/* Picks the token for position `count` after `history` [count]. SPAR_ERR_NUMERIC when no logit is
+ * finite. `logits` [vocab_size] are not changed. */
+spar_status spar_sampler_pick(spar_sampler *sampler, const float *logits, const int32_t *history,
+                              size_t count, int32_t *token);
+/* The probabilities [vocab_size] that a pick is drawn from; for greedy a single 1. */
+spar_status spar_sampler_probabilities(spar_sampler *sampler, const float *logits, const int32_t *history,
+                                       size_t count, float *probabilities);
+
+/* ---- Generating ------------------------------------------------------------------------------- */
+
+typedef struct spar_generate_options {
+    spar_sampler_options sampler;
+    int64_t max_tokens;         /* new tokens; 0 = until the context is full */
+    const char *const *stops;   /* text that ends the generation and is not part of it */
+    size_t n_stops;
+    int ignore_eos;             /* special tokens are ordinary ones */
+    /* Receives text as it is known: whole UTF-8 characters only, never the beginning of a stop text.
+     * Return nonzero to end. May be NULL. */
+    int (*on_text)(void *context, const char *text, size_t length);
+    void *context;
+} spar_generate_options;
+#define SPAR_GENERATE_OPTIONS_INIT {.sampler = SPAR_SAMPLER_OPTIONS_INIT, .max_tokens = 128}
+
+typedef struct spar_generation {
+    int32_t *tokens; /* the new ones */
+    size_t n_tokens;
+    char *text; /* theirs, up to a stop text; "" without a tokenizer */
+    const char *finish; /* "length", "stop", "eos" or "cancelled" */
+    size_t prompt_tokens;
+    double prompt_seconds, decode_seconds;
+} spar_generation;
+
+/* Feeds the prompt (at least one token in the session in all) and continues it. On success the caller
+ * ends *out with spar_generation_free. */
+spar_status spar_generate(spar_session *session, const int32_t *prompt, size_t count,
+                          const spar_generate_options *options, spar_generation *out);
+void spar_generation_free(spar_generation *generation);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

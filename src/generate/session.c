@@ -1,0 +1,101 @@
+/* A session: cache, arena and the place in the sequence. */
+#include "generate/session.h"
+
+#include <string.h>
+
+#include "model/model.h"
+#include "op/cache.h"
+
+struct spar_session {
+    const spar_model *model;
+    spar__cache *cache;
+    spar__arena *arena;
+    int32_t *positions; /* [chunk] */
+    float *logits;      /* [vocab_size] */
+    int64_t context, chunk, position;
+    spar__type type;
+};
+
+spar_status spar_session_create(const spar_model *model, const spar_session_options *options,
+                                spar_session **out) {
+    spar__type type;
+    if (!spar__type_find(options->cache_type, &type) || type == SPAR__Q8_0)
+        return spar__fail(SPAR_ERR_ARGUMENT, "cache type '%s': expected f32, bf16 or f16",
+                          options->cache_type);
+    int64_t limit = spar_model_context(model), context = options->context ? options->context : limit;
+    if (context < 1 || (limit && context > limit))
+        return spar__fail(SPAR_ERR_ARGUMENT, "context %lld: expected 1 to %lld", (long long)context,
+                          (long long)limit);
+    if (options->chunk < 1)
+        return spar__fail(SPAR_ERR_ARGUMENT, "chunk %lld: expected at least 1", (long long)options->chunk);
+    spar_session *s = spar__alloc(sizeof *s);
+    if (!s) return SPAR_ERR_MEMORY;
+    s->model = model;
+    s->context = context;
+    s->chunk = options->chunk < context ? options->chunk : context;
+    s->type = type;
+    s->arena = spar__arena_create(0);
+    s->positions = spar__array((size_t)s->chunk, sizeof *s->positions);
+    s->logits = spar__array((size_t)spar_model_vocab_size(model), sizeof *s->logits);
+    spar_status status = s->arena && s->positions && s->logits ? SPAR_OK : SPAR_ERR_MEMORY;
+    if (!status) status = spar__model_cache_create(model, 1, context, s->chunk, type, &s->cache);
+    if (status) spar_session_free(s);
+    else *out = s;
+    return status;
+}
+
+void spar_session_free(spar_session *s) {
+    if (!s) return;
+    spar__cache_free(s->cache);
+    spar__arena_free(s->arena);
+    spar__free(s->positions);
+    spar__free(s->logits);
+    spar__free(s);
+}
+
+const spar_model *spar__session_model(const spar_session *s) { return s->model; }
+int64_t spar_session_position(const spar_session *s) { return s->position; }
+int64_t spar_session_context(const spar_session *s) { return s->context; }
+void spar_session_reset(spar_session *s) { s->position = 0; }
+
+uint64_t spar_session_cache_bytes(const spar_session *s) {
+    return spar__model_cache_bytes(s->model, 1, s->context, s->chunk, s->type);
+}
+
+/* One chunk; logits of its last token when `last`. */
+static spar_status feed_chunk(spar_session *s, const int32_t *tokens, int64_t count, bool last) {
+    for (int64_t i = 0; i < count; i++) s->positions[i] = (int32_t)(s->position + i);
+    spar__sequence sequence = {.count = count, .past = s->position};
+    spar__rows rows = {count, 1, &sequence, s->positions, NULL};
+    spar__pass pass = {.arena = s->arena, .rows = &rows, .cache = s->cache};
+    spar__arena_rewind(s->arena, (spar__arena_mark){0});
+    spar__tensor *hidden = spar__model_hidden(&pass, s->model, tokens);
+    if (hidden && last) {
+        spar__tensor row = {.data = spar__data(hidden) + (count - 1) * hidden->cols,
+                            .rows = 1,
+                            .cols = hidden->cols};
+        spar__tensor *logits = spar__model_logits_of(&pass, s->model, &row);
+        for (int64_t i = 0; logits && i < logits->cols; i++) s->logits[i] = (float)spar__data(logits)[i];
+    }
+    return pass.status;
+}
+
+spar_status spar_session_feed(spar_session *s, const int32_t *tokens, size_t count, const float **logits) {
+    if (!count) return spar__fail(SPAR_ERR_ARGUMENT, "no tokens to feed");
+    if (count > (size_t)(s->context - s->position))
+        return spar__fail(SPAR_ERR_LIMIT, "context is full: %lld tokens and %zu more, %lld fit",
+                          (long long)s->position, count, (long long)s->context);
+    int64_t before = s->position;
+    for (size_t done = 0; done < count;) {
+        int64_t left = (int64_t)(count - done), n = left < s->chunk ? left : s->chunk;
+        spar_status status = feed_chunk(s, tokens + done, n, logits && n == left);
+        if (status) {
+            s->position = before;
+            return status;
+        }
+        s->position += n;
+        done += (size_t)n;
+    }
+    if (logits) *logits = s->logits;
+    return SPAR_OK;
+}

@@ -1,0 +1,9 @@
+/* What generation needs of a session beyond its public face. */
+#ifndef SPAR_GENERATE_SESSION_H
+#define SPAR_GENERATE_SESSION_H
+
+#include "spar/session.h"
+
+const spar_model *spar__session_model(const spar_session *session);
+
+#endif
