@@ -1,0 +1,152 @@
+/* spar generate: continue a text, token by token. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "spar/session.h"
+
+typedef struct job {
+    const char *model, *prompt, *tokens, *cache_type;
+    int64_t max_tokens, context;
+    bool ignore_eos;
+    cli_list stops, biases;
+    spar_sampler_options sampler;
+} job;
+
+static int show(void *context, const char *text, size_t length) {
+    (void)context;
+    fwrite(text, 1, length, stdout);
+    fflush(stdout);
+    return cli_interrupted();
+}
+
+static int watch(void *context, const char *text, size_t length) {
+    (void)context;
+    (void)text;
+    (void)length;
+    return cli_interrupted();
+}
+
+static json_t *to_json(const spar_generation *g) {
+    json_t *tokens = json_array();
+    for (size_t i = 0; i < g->n_tokens; i++) json_array_append_new(tokens, json_integer(g->tokens[i]));
+    double rate = g->decode_seconds > 0 ? (double)g->n_tokens / g->decode_seconds : 0;
+    return json_pack("{s:o, s:s, s:s, s:I, s:f, s:f}", "tokens", tokens, "text", g->text, "finish", g->finish,
+                     "prompt_tokens", (json_int_t)g->prompt_tokens, "prompt_seconds", g->prompt_seconds,
+                     "decode_tokens_per_second", rate);
+}
+
+static int finish(const spar_generation *g, bool text) {
+    if (cli.json) return cli_print_json(to_json(g));
+    if (!text)
+        for (size_t i = 0; i < g->n_tokens; i++) printf(i ? ",%d" : "%d", g->tokens[i]);
+    putchar('\n');
+    if (!cli.quiet)
+        fprintf(stderr, "%zu tokens in %.2f s (%.1f/s), prompt of %zu in %.2f s, end: %s\n", g->n_tokens,
+                g->decode_seconds, g->decode_seconds > 0 ? (double)g->n_tokens / g->decode_seconds : 0,
+                g->prompt_tokens, g->prompt_seconds, g->finish);
+    return cli_interrupted() ? CLI_INTERRUPTED : CLI_OK;
+}
+
+static spar_status prompt_ids(const job *j, const spar_model *model, int32_t **ids, size_t *count) {
+    if (j->tokens) return cli_ids(j->tokens, ids, count);
+    const spar_tokenizer *t = spar_model_tokenizer(model);
+    spar_status status =
+        spar_tokenizer_encode(t, j->prompt, strlen(j->prompt), SPAR_TOKENIZE_SPECIAL, ids, count);
+    if (status || *count) return status;
+    /* An empty prompt begins where documents begin. */
+    spar_free(*ids);
+    int32_t start = spar_tokenizer_bos(t) >= 0 ? spar_tokenizer_bos(t) : spar_tokenizer_eos(t);
+    char text[16];
+    snprintf(text, sizeof text, "%d", start < 0 ? 0 : start);
+    return cli_ids(text, ids, count);
+}
+
+static int run(const job *j, const spar_model *model) {
+    bool text = spar_model_tokenizer(model) != NULL;
+    if (j->prompt && !text)
+        return cli_fail("%s: the model has no tokenizer: give --tokens", j->model);
+    int32_t *ids;
+    size_t count;
+    spar_session *session = NULL;
+    spar_generation made;
+    spar_status status = prompt_ids(j, model, &ids, &count);
+    if (status) return cli_report(status);
+    spar_session_options so = SPAR_SESSION_OPTIONS_INIT;
+    so.context = j->context;
+    if (j->cache_type) so.cache_type = j->cache_type;
+    spar_generate_options o = SPAR_GENERATE_OPTIONS_INIT;
+    o.sampler = j->sampler;
+    o.max_tokens = j->max_tokens;
+    o.stops = j->stops.items;
+    o.n_stops = (size_t)j->stops.count;
+    o.ignore_eos = j->ignore_eos;
+    o.on_text = cli.json || !text ? watch : show;
+    if (!cli.json && j->prompt) show(NULL, j->prompt, strlen(j->prompt));
+    status = spar_session_create(model, &so, &session);
+    if (!status) status = spar_generate(session, ids, count, &o, &made);
+    spar_free(ids);
+    spar_session_free(session);
+    if (status) return cli_report(status);
+    int code = finish(&made, text);
+    spar_generation_free(&made);
+    return code;
+}
+
+static spar_logit_bias *read_biases(const cli_list *list) {
+    spar_logit_bias *out = calloc((size_t)list->count + 1, sizeof *out);
+    for (int i = 0; out && i < list->count; i++)
+        if (sscanf(list->items[i], "%d=%f", &out[i].id, &out[i].bias) != 2) {
+            free(out);
+            return NULL;
+        }
+    return out;
+}
+
+int cmd_generate(int argc, char **argv) {
+    job j = {.max_tokens = 128, .sampler = SPAR_SAMPLER_OPTIONS_INIT};
+    spar_sampler_options *s = &j.sampler;
+    const cli_option options[] = {
+        {"model", CLI_TEXT, &j.model, "M", "the model", true},
+        {"prompt", CLI_TEXT, &j.prompt, "S", "the text to continue", false},
+        {"tokens", CLI_TEXT, &j.tokens, "IDS", "the same as token ids", false},
+        {"max-tokens", CLI_INT, &j.max_tokens, "N", "new tokens at most (128; 0 = to the context's end)", false},
+        {"context", CLI_INT, &j.context, "N", "tokens in all at most (the model's context)", false},
+        {"temperature", CLI_REAL, &s->temperature, "X", "0 = greedy (1)", false},
+        {"top-k", CLI_INT, &s->top_k, "K", "the K most probable (0 = off)", false},
+        {"top-p", CLI_REAL, &s->top_p, "P", "the fewest whose mass reaches P (1)", false},
+        {"min-p", CLI_REAL, &s->min_p, "P", "at least P times the largest probability (0)", false},
+        {"typical-p", CLI_REAL, &s->typical_p, "P", "locally typical mass (1)", false},
+        {"repeat-penalty", CLI_REAL, &s->repeat_penalty, "X", "of tokens seen (1)", false},
+        {"frequency-penalty", CLI_REAL, &s->frequency_penalty, "X", "for each time seen (0)", false},
+        {"presence-penalty", CLI_REAL, &s->presence_penalty, "X", "once for tokens seen (0)", false},
+        {"penalty-last", CLI_INT, &s->penalty_last, "N", "newest tokens that penalties see (0 = all)", false},
+        {"logit-bias", CLI_LIST, &j.biases, "ID=X", "added to a token's logit", false},
+        {"stop", CLI_LIST, &j.stops, "S", "text that ends the generation", false},
+        {"ignore-eos", CLI_FLAG, &j.ignore_eos, NULL, "special tokens are ordinary ones", false},
+        {"cache-type", CLI_TEXT, &j.cache_type, "T", "f32, bf16 or f16 (f32)", false},
+        {0},
+    };
+    const cli_usage usage = {"generate", "continue a text", options,
+                             "spar generate --model run/model.gguf --prompt \"The \" --temperature 0.8"};
+    int code = cli_parse(&usage, argc, argv);
+    if (code >= 0) return code;
+    if (!j.prompt == !j.tokens) return cli_misuse("generate: expected one of --prompt and --tokens");
+    spar_logit_bias *biases = read_biases(&j.biases);
+    if (!biases) return cli_misuse("--logit-bias: expected ID=NUMBER");
+    s->biases = biases;
+    s->n_biases = (size_t)j.biases.count;
+    s->seed = cli.seed < 0 ? 0 : (uint64_t)cli.seed;
+    spar_model *model;
+    spar_status status = spar_model_open(j.model, &model);
+    if (status) {
+        free(biases);
+        return cli_report(status);
+    }
+    cli_catch_interrupt();
+    code = run(&j, model);
+    spar_model_free(model);
+    free(biases);
+    return code;
+}
