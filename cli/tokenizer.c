@@ -75,7 +75,7 @@ static int train_command(int argc, char **argv) {
     int64_t vocab_size = o.vocab_size;
     cli_list files = {0}, special = {0};
     const cli_option options[] = {
-        {"kind", CLI_TEXT, &o.kind, "K", "bpe", false},
+        {"kind", CLI_TEXT, &o.kind, "K", "bpe, char", false},
         {"vocab-size", CLI_INT, &vocab_size, "N", "number of tokens in all", false},
         {"output", CLI_TEXT, &output, "T", "where the tokenizer.json goes", true},
         {"splitter", CLI_TEXT, &o.splitter, "S", "how text is cut into words: gpt2, llama3, qwen2",

@@ -85,7 +85,7 @@ typedef struct spar_text_reader {
 } spar_text_reader;
 
 typedef struct spar_tokenizer_options {
-    const char *kind;       /* "bpe" */
+    const char *kind;       /* "bpe", or "char": each character is a token, others are <unk> */
     int32_t vocab_size;     /* ids in all, special tokens and the 256 bytes included */
     const char *splitter;   /* the expression that cuts text into words: "gpt2", "llama3", "qwen2" */
     const char *const *special; /* special tokens; they get the first ids, in this order */

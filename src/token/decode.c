@@ -31,3 +31,16 @@ static spar_status byte_level_open(const json_t *settings, void **state) {
 }
 
 const spar__decoder_kind spar__decoder_byte_level = {"ByteLevel", byte_level_open, NULL, NULL};
+
+static spar_status fuse_open(const json_t *settings, void **state) {
+    (void)settings;
+    *state = NULL;
+    return SPAR_OK;
+}
+
+static spar_status fuse_apply(const void *state, const spar__pieces *in, spar__pieces *out) {
+    (void)state;
+    return in->count ? spar__pieces_add(out, in->bytes.bytes, in->bytes.length) : SPAR_OK;
+}
+
+const spar__decoder_kind spar__decoder_fuse = {"Fuse", fuse_open, NULL, fuse_apply};

@@ -296,7 +296,8 @@ spar_status spar__tokenizer_to_gguf(const spar_tokenizer *t, spar__gguf_writer *
     json_t *root = json_loadb(t->json, t->json_length, 0, &error);
     if (!root) return spar__fail(SPAR_ERR_MEMORY, "out of memory: tokenizer");
     spar_status status = SPAR_OK;
-    if (!strcmp(t->model->kind, "bpe")) status = write_keys(t, root, writer);
+    /* GGUF has no name for BPE on plain characters. */
+    if (!strcmp(t->model->kind, "bpe") && t->byte_level) status = write_keys(t, root, writer);
     json_decref(root);
     SPAR_TRY(status);
     for (int i = 0; i < N_ROLES; i++) {
