@@ -14,6 +14,7 @@ train) small=(--set train.steps=3 --set train.minutes=0 --set train.batch=2 --se
               --set train.eval_batches=1 --set model.d_model=32 --set model.n_layers=2) ;;
 init) small=(--set model.d_model=32 --set model.n_layers=2) ;;
 generate) small=(--max-tokens 8) ;;
+doctor) small=(--quick) ;;
 esac
 exec "$spar_program" "\$@" "\${small[@]}"
 END
