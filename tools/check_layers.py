@@ -7,7 +7,7 @@ import sys
 
 LAYERS = [
     ["base"],
-    ["kernel", "format"],
+    ["kernel", "format", "plot"],
     ["tensor"],
     ["op"],
     ["attention", "projection", "feedforward", "position", "head"],

@@ -121,8 +121,9 @@ typedef struct spar_data_info {
 
 /* Tokenises all of `corpus` into `folder` (made if need be; shards that an earlier packing left
  * there are replaced) together with data.json and a copy of the tokenizer, tokenizer.json.
- * data.json is removed first and written last: a folder that has one is whole. Parallel over
- * pieces; the result does not depend on the number of threads. `info` may be NULL. */
+ * An older packing stays whole until the new shards are all there; data.json is written last, so a
+ * folder that has one is whole. Parallel over pieces; the result does not depend on the number of
+ * threads. `info` may be NULL. */
 spar_status spar_data_pack(const spar_tokenizer *tokenizer, spar_corpus *corpus, const char *folder,
                            const spar_pack_options *options, spar_data_info *info);
 

@@ -1,4 +1,5 @@
 /* Packing: pieces of a corpus are gathered, tokenised in parallel, and written in their order. */
+#include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -43,6 +44,7 @@ typedef struct packing {
     spar_pack_options options;
     size_t vocab_size;
     int32_t eos;
+    uint64_t tokenizer_hash;
 
     uint64_t *lengths; /* tail: bytes of every document */
     size_t n_lengths, capacity;
@@ -207,12 +209,21 @@ static spar_status end_shard(output *o) {
     return SPAR_OK;
 }
 
+/* Shards have a name of their own until all are there: a failure leaves an older packing whole. */
+static char *new_shard_path(const packing *p, spar_data_split split, size_t number) {
+    char *path = spar__data_shard_path(p->folder, split, number), *longer = NULL;
+    size_t room = path ? strlen(path) + sizeof ".new" : 0;
+    if (path && (longer = spar__alloc(room))) snprintf(longer, room, "%s.new", path);
+    spar__free(path);
+    return longer;
+}
+
 static spar_status begin_shard(packing *p, spar_data_split split) {
     output *o = &p->outputs[split];
     if (o->counts.shards == SPAR__DATA_MAX_SHARDS)
         return spar__fail(SPAR_ERR_LIMIT, "%s: more than %d shards: raise their size", p->folder,
                           SPAR__DATA_MAX_SHARDS);
-    char *path = spar__data_shard_path(p->folder, split, (size_t)o->counts.shards);
+    char *path = new_shard_path(p, split, (size_t)o->counts.shards);
     if (!path) return SPAR_ERR_MEMORY;
     spar_status status = spar__shard_begin(&o->writer, path, p->vocab_size, o->begun);
     spar__free(path);
@@ -286,14 +297,14 @@ static spar_status pack_all(packing *p) {
 
 /* ---- The folder's other files ------------------------------------------------------------- */
 
-static spar_status save_tokenizer(const packing *p, uint64_t *hash) {
-    char *path = spar__path_join(p->folder, SPAR__DATA_TOKENIZER);
+static spar_status save_tokenizer(packing *p) {
+    char *path = spar__path_join(p->folder, SPAR__DATA_TOKENIZER ".new");
     if (!path) return SPAR_ERR_MEMORY;
     spar__map map;
     spar_status status = spar_tokenizer_save(p->tokenizer, path);
     if (!status) status = spar__map_open(path, &map);
     if (!status) {
-        *hash = XXH3_64bits(map.bytes, map.length);
+        p->tokenizer_hash = XXH3_64bits(map.bytes, map.length);
         spar__map_close(&map);
     }
     spar__free(path);
@@ -306,9 +317,9 @@ static json_t *describe(const output *o) {
                      "shards", o->hashes);
 }
 
-static spar_status write_index(const packing *p, const char *path, uint64_t tokenizer_hash) {
+static spar_status write_index(const packing *p, const char *path) {
     char hash[24];
-    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)tokenizer_hash);
+    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)p->tokenizer_hash);
     bool tail = p->options.split == SPAR_PACK_TAIL;
     json_t *eos = p->eos < 0 ? json_null() : json_integer(p->eos);
     json_t *root = json_pack(
@@ -326,6 +337,31 @@ static spar_status write_index(const packing *p, const char *path, uint64_t toke
     return status;
 }
 
+/* Renames a file from its new name, or removes it. */
+static spar_status settle(char *from, char *to, bool keep) {
+    spar_status status = from && to ? SPAR_OK : SPAR_ERR_MEMORY;
+    if (!status && !keep) unlink(from);
+    if (!status && keep && rename(from, to))
+        status = spar__fail(SPAR_ERR_IO, "%s: cannot rename: %s", to, strerror(errno));
+    spar__free(from);
+    spar__free(to);
+    return status;
+}
+
+/* The same for all files of the packing; the first failure is returned. */
+static spar_status settle_all(const packing *p, bool keep) {
+    spar_status status = settle(spar__path_join(p->folder, SPAR__DATA_TOKENIZER ".new"),
+                                spar__path_join(p->folder, SPAR__DATA_TOKENIZER), keep);
+    for (int split = 0; split < SPAR_DATA_SPLITS; split++) {
+        for (size_t i = 0; i < p->outputs[split].counts.shards; i++) {
+            spar_status here = settle(new_shard_path(p, split, i),
+                                      spar__data_shard_path(p->folder, split, i), keep);
+            if (!status) status = here;
+        }
+    }
+    return status;
+}
+
 /* Shards of an earlier, larger packing; nothing reads them, so that a failure does not matter. */
 static void remove_old_shards(const packing *p) {
     for (int split = 0; split < SPAR_DATA_SPLITS; split++) {
@@ -338,26 +374,40 @@ static void remove_old_shards(const packing *p) {
     }
 }
 
-static spar_status pack_folder(packing *p, const char *index, spar_data_info *info) {
-    uint64_t hash;
-    SPAR_TRY(spar__make_folder(p->folder));
-    if (spar__file_exists(index) && (unlink(index) || spar__sync_folder(p->folder)))
-        return spar__fail(SPAR_ERR_IO, "%s: cannot remove", index);
-    SPAR_TRY(save_tokenizer(p, &hash));
-    if (p->options.valid > 0 && p->options.split != SPAR_PACK_DOCUMENT) SPAR_TRY(measure(p));
-    SPAR_TRY(pack_all(p));
-    SPAR_TRY(write_index(p, index, hash));
+static spar_status replace(const packing *p, const char *index) {
+    if (spar__file_exists(index) && unlink(index))
+        return spar__fail(SPAR_ERR_IO, "%s: cannot remove: %s", index, strerror(errno));
+    SPAR_TRY(spar__sync_folder(p->folder));
+    SPAR_TRY(settle_all(p, true));
+    SPAR_TRY(write_index(p, index));
     remove_old_shards(p);
+    return SPAR_OK;
+}
+
+static void describe_info(const packing *p, spar_data_info *info) {
+    *info = (spar_data_info){.vocab_size = p->vocab_size,
+                             .tokenizer_hash = p->tokenizer_hash,
+                             .eos = p->eos,
+                             .token_bytes = p->vocab_size <= 1 << 16 ? 2 : 4,
+                             .documents = p->document};
+    for (int i = 0; i < SPAR_DATA_SPLITS; i++) info->split[i] = p->outputs[i].counts;
+}
+
+static spar_status pack_folder(packing *p, const char *index) {
+    SPAR_TRY(spar__make_folder(p->folder));
+    spar_status status = save_tokenizer(p);
+    if (!status && p->options.valid > 0 && p->options.split != SPAR_PACK_DOCUMENT)
+        status = measure(p);
+    if (!status) status = pack_all(p);
+    if (!status) status = replace(p, index);
+    if (status) {
+        char message[512];
+        snprintf(message, sizeof message, "%s", spar_error());
+        (void)settle_all(p, false);
+        return spar__fail(status, "%s", message);
+    }
     if (p->options.valid > 0 && !p->outputs[SPAR_DATA_VALID].counts.tokens)
         spar__log(SPAR_LOG_WARNING, "%s: no document was chosen for validation", p->folder);
-    if (info) {
-        *info = (spar_data_info){.vocab_size = p->vocab_size,
-                                 .tokenizer_hash = hash,
-                                 .eos = p->eos,
-                                 .token_bytes = p->vocab_size <= 1 << 16 ? 2 : 4,
-                                 .documents = p->document};
-        for (int i = 0; i < SPAR_DATA_SPLITS; i++) info->split[i] = p->outputs[i].counts;
-    }
     return SPAR_OK;
 }
 
@@ -380,7 +430,8 @@ spar_status spar_data_pack(const spar_tokenizer *tokenizer, spar_corpus *corpus,
     bool ready = index && p.items;
     for (int i = 0; i < SPAR_DATA_SPLITS; i++)
         ready = (p.outputs[i].hashes = json_array()) != NULL && ready;
-    spar_status status = ready ? pack_folder(&p, index, info) : SPAR_ERR_MEMORY;
+    spar_status status = ready ? pack_folder(&p, index) : SPAR_ERR_MEMORY;
+    if (!status && info) describe_info(&p, info);
     for (int i = 0; i < SPAR_DATA_SPLITS; i++) {
         spar__shard_writer_free(&p.outputs[i].writer);
         json_decref(p.outputs[i].hashes);
