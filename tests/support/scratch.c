@@ -36,6 +36,7 @@ const char *scratch(const char *name) {
 
 const char *scratch_file(const char *name, const void *bytes, size_t length) {
     const char *path = scratch(name);
+    unlink(path); /* a file that is truncated and written anew is synced by some file systems */
     FILE *file = fopen(path, "wb");
     if (!file || fwrite(bytes, 1, length, file) != length || fclose(file)) perror(path), exit(1);
     return path;
