@@ -26,10 +26,13 @@ extern "C" {
 #endif
 
 typedef struct spar_train_options {
-    const char *output;    /* folder of the run, made if need be */
-    const spar_data *data; /* packed data; or NULL, and then: */
-    const int32_t *tokens; /* [n_rows, n_columns]: train.length inputs and, one on, targets */
+    const char *output; /* folder of the run, made if need be */
+    /* What to train on, one of: packed data; rows [n_rows, n_columns] of train.length inputs and,
+     * one token further on, as many targets; a file of such rows (.npy, int32). */
+    const spar_data *data;
+    const int32_t *tokens;
     uint64_t n_rows, n_columns;
+    const char *tokens_file;
     spar_batches_order order; /* of the rows of either */
     const char *init;         /* start from the weights of this model; NULL = random ones */
     bool resume; /* go on from the newest whole checkpoint in `output`; from the start if none */
