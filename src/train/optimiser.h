@@ -90,7 +90,7 @@ void spar__optimiser_clear(spar__optimiser *optimiser);
 
 /* The arrays kept, for checkpoints: index 0 … n − 1. `name` is "SLOT/PARAMETER". */
 typedef struct spar__optimiser_array {
-    char name[192];
+    char name[256];
     real *data;
     size_t count;
 } spar__optimiser_array;
