@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "format/npy.h"
 #include "train/merge.h"
 #include "train/state.h"
 
@@ -92,9 +93,23 @@ static spar_status take_tokenizer(spar__run *run) {
 
 /* ---- Data ----------------------------------------------------------------------------------- */
 
+static spar_status find_tokens(spar__run *run) {
+    const spar_train_options *o = run->options;
+    run->tokens = o->tokens;
+    run->n_rows = o->n_rows;
+    run->n_columns = o->n_columns;
+    if (o->data || o->tokens) return SPAR_OK;
+    int64_t rows, columns;
+    SPAR_TRY(spar__npy_read_i32(o->tokens_file, &rows, &columns, &run->file_tokens));
+    run->tokens = run->file_tokens;
+    run->n_rows = (uint64_t)rows;
+    run->n_columns = (uint64_t)columns;
+    return SPAR_OK;
+}
+
 static spar_status check_length(const spar__run *run, spar__train_settings *set) {
     int64_t context = spar_model_context(run->model);
-    if (!set->length && !run->options->data) set->length = (int64_t)run->options->n_columns - 1;
+    if (!set->length && !run->options->data) set->length = (int64_t)run->n_columns - 1;
     if (!set->length) set->length = context;
     if (set->length < 1) return spar__fail(SPAR_ERR_CONFIG, "train.length: missing");
     if (context && set->length > context)
@@ -102,10 +117,10 @@ static spar_status check_length(const spar__run *run, spar__train_settings *set)
                           "train.length: found %lld, expected at most %lld, the "
                           "model's context",
                           (long long)set->length, (long long)context);
-    if (!run->options->data && (uint64_t)set->length + 1 != run->options->n_columns)
+    if (!run->options->data && (uint64_t)set->length + 1 != run->n_columns)
         return spar__fail(SPAR_ERR_ARGUMENT,
                           "rows of %llu tokens, expected train.length + 1 = %lld",
-                          (unsigned long long)run->options->n_columns, (long long)set->length + 1);
+                          (unsigned long long)run->n_columns, (long long)set->length + 1);
     return SPAR_OK;
 }
 
@@ -121,10 +136,11 @@ static spar_status check_tokens(const spar__run *run) {
                               vocabulary, (unsigned long long)size);
         return SPAR_OK;
     }
-    for (uint64_t i = 0; i < o->n_rows * o->n_columns; i++)
-        if (o->tokens[i] < 0 || o->tokens[i] >= vocabulary)
+    for (uint64_t i = 0; i < run->n_rows * run->n_columns; i++)
+        if (run->tokens[i] < 0 || run->tokens[i] >= vocabulary)
             return spar__fail(SPAR_ERR_ARGUMENT, "row %llu: token %d, expected 0 to %d",
-                              (unsigned long long)(i / o->n_columns), o->tokens[i], vocabulary - 1);
+                              (unsigned long long)(i / run->n_columns), run->tokens[i],
+                              vocabulary - 1);
     return SPAR_OK;
 }
 
@@ -136,7 +152,7 @@ static spar_status make_batches(spar__run *run, const spar__train_settings *set)
     b.seed = (uint64_t)set->seed;
     b.order = o->order;
     b.objective = set->objective;
-    if (!o->data) return spar_batches_from_rows(o->tokens, o->n_rows, &b, &run->train);
+    if (!o->data) return spar_batches_from_rows(run->tokens, run->n_rows, &b, &run->train);
     SPAR_TRY(spar_batches_create(o->data, &b, &run->train));
     b.split = SPAR_DATA_VALID;
     b.order = SPAR_ORDER_SEQUENTIAL;
@@ -207,10 +223,13 @@ static spar_status set_up(spar__run *run, const json_t *given, const spar__state
 }
 
 spar_status spar__run_open(spar__run *run, const spar_config *config) {
-    if (!run->options->output || !(run->options->data || run->options->tokens))
-        return spar__fail(SPAR_ERR_ARGUMENT, "training needs a folder for its output, and data");
+    const spar_train_options *o = run->options;
+    if (!o->output || !!o->data + !!o->tokens + !!o->tokens_file != 1)
+        return spar__fail(SPAR_ERR_ARGUMENT,
+                          "training needs a folder for its output, and one kind of data");
     spar__state *state = NULL;
-    SPAR_TRY(spar__make_folder(run->options->output));
+    SPAR_TRY(find_tokens(run));
+    SPAR_TRY(spar__make_folder(o->output));
     SPAR_TRY(find_state(run, &state));
     spar_status status = set_up(run, config ? config->root : NULL, state);
     spar__state_free(state);
@@ -224,5 +243,6 @@ void spar__run_close(spar__run *run) {
     spar_batches_free(run->valid);
     spar_model_free(run->model);
     spar__free(run->checkpoints);
+    spar__free(run->file_tokens);
     json_decref(run->config);
 }

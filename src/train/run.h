@@ -8,7 +8,10 @@
 
 typedef struct spar__run {
     const spar_train_options *options;
-    json_t *config; /* {"model", "train"} as they are in force */
+    const int32_t *tokens; /* [n_rows, n_columns], or NULL with packed data */
+    uint64_t n_rows, n_columns;
+    int32_t *file_tokens; /* where they came from a file */
+    json_t *config;       /* {"model", "train"} as they are in force */
     spar_model *model;
     spar_batches *train, *valid;
     spar__trainer trainer;
@@ -19,7 +22,7 @@ typedef struct spar__run {
     uint64_t first_step;               /* done before this call */
     double seconds_before;             /* trained before this call */
     double begun, first_seconds, idle; /* clock at the start; first step; evaluation and the like */
-    double tokens, shown_loss;
+    double trained_tokens, shown_loss;
     spar_metrics_row row; /* of the newest step */
 } spar__run;
 

@@ -116,11 +116,12 @@ static spar_status one_step(spar__run *run, spar_train_result *result) {
         return status;
     }
     double tokens = (double)(t->set.batch * t->set.length * t->set.accumulation);
-    run->tokens += tokens;
+    run->trained_tokens += tokens;
     if (t->step == run->first_step + 1) run->first_seconds = spar__seconds() - run->begun;
     result->step = t->step;
     result->loss = record.loss;
-    result->tokens_per_second = run->tokens / fmax(1e-9, spar__seconds() - run->begun - run->idle);
+    result->tokens_per_second =
+        run->trained_tokens / fmax(1e-9, spar__seconds() - run->begun - run->idle);
     bool first = t->step == run->first_step + 1;
     run->shown_loss = first ? record.loss : 0.9 * run->shown_loss + 0.1 * record.loss;
     spar__records_log(run->records, t->step, &record);

@@ -244,7 +244,7 @@ static void test_allocation(void **state) {
 static void test_torture(void **state) {
     (void)state;
     size_t n = 1;
-    for (;; n += 1 + n / 16) {
+    for (;; n += 1 + n / 8) {
         const char *run = fresh();
         spar_config *config = configure("train.steps=1");
         spar_train_options options = into(run);
@@ -291,7 +291,7 @@ static void test_full_disk(void **state) {
     const char *whole = fresh();
     assert_int_equal(train(settings, into(whole), NULL), SPAR_OK);
     spar__write_fail_at(0, false);
-    for (size_t n = 2; n < 60; n += 3) {
+    for (size_t n = 2; n < 60; n += 5) {
         const char *run = fresh();
         spar__write_fail_at(n, true);
         spar_status status = train(settings, into(run), NULL);
