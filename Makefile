@@ -171,10 +171,15 @@ $B/tests/fuzz/%: $B/tests/fuzz/%.o $B/tests/fuzz/driver.o $B/libspar.a
 	@echo "LD $@"
 	@$(CC) $(LDFLAGS_$(VARIANT)) $(LDFLAGS) -fopenmp -o $@ $^ $(LIBS)
 fuzz-programs: $(FUZZ_PROGRAMS)
+	@:
 fuzz:
+	@$(MAKE) --no-print-directory all
 	@$(MAKE) --no-print-directory VARIANT=asan fuzz-programs
-	@for program in $(FUZZ_SOURCES:%.c=build/asan/%); do \
-	    $$program $(FUZZ_SECONDS) tests/fuzz/seeds/$$(basename $$program) || exit 1; done
+	@tests/fuzz/seeds.sh build/seeds
+	@export ASAN_OPTIONS=allocator_may_return_null=1:max_allocation_size_mb=512; \
+	for program in $(FUZZ_SOURCES:%.c=build/asan/%); do \
+	    LSAN_OPTIONS=suppressions=tests/leaks.txt:print_suppressions=0 \
+	    $$program $(FUZZ_SECONDS) build/seeds/$$(basename $$program) || exit 1; done
 
 # ---- Examples, benches, the demo ---------------------------------------------------------------
 EXAMPLES := $(patsubst %.c,$B/%,$(wildcard examples/*.c))

@@ -35,7 +35,10 @@ static void print_option(const cli_option *o) {
 static int print_help(const cli_usage *usage) {
     printf("Usage: spar %s", usage->command);
     print_synopsis(usage);
-    printf("\n%c%s.\n\n", toupper((unsigned char)usage->summary[0]), usage->summary + 1);
+    size_t n = strlen(usage->summary);
+    bool stopped = n && usage->summary[n - 1] == '.';
+    printf("\n%c%s%s\n\n", toupper((unsigned char)usage->summary[0]), usage->summary + 1,
+           stopped ? "" : ".");
     for (const cli_option *o = usage->options; o->name; o++) print_option(o);
     printf("Everywhere: --json, --quiet, --threads N, --seed N, --help\n");
     if (usage->example) printf("\nExample:\n  %s\n", usage->example);
