@@ -61,10 +61,22 @@ static void add_folder(const char *folder) {
 
 /* Numbers at which sizes, counts and offsets go wrong. */
 static uint64_t telling(void) {
-    static const uint64_t numbers[] = {0,          1,           0x7F,         0xFF,
-                                       0x7FFF,     0xFFFF,      0x7FFFFFFF,   0x80000000,
-                                       0xFFFFFFFF, 0x100000000, INT64_MAX,    (uint64_t)INT64_MAX + 1,
-                                       UINT64_MAX, UINT64_MAX - 31, (uint64_t)1 << 62, 0x20000000};
+    static const uint64_t numbers[] = {0,
+                                       1,
+                                       0x7F,
+                                       0xFF,
+                                       0x7FFF,
+                                       0xFFFF,
+                                       0x7FFFFFFF,
+                                       0x80000000,
+                                       0xFFFFFFFF,
+                                       0x100000000,
+                                       INT64_MAX,
+                                       (uint64_t)INT64_MAX + 1,
+                                       UINT64_MAX,
+                                       UINT64_MAX - 31,
+                                       (uint64_t)1 << 62,
+                                       0x20000000};
     return numbers[draw(sizeof numbers / sizeof *numbers)] + draw(3) - 1;
 }
 
@@ -79,11 +91,21 @@ static void change(void) {
     size_t at = place(), left = input_length - at;
     uint64_t number = telling();
     switch (draw(7)) {
-    case 0: input[at] ^= (uint8_t)(1u << draw(8)); break;
-    case 1: input[at] = (uint8_t)draw(256); break;
-    case 2: memcpy(input + at, &number, left < 8 ? left : 8); break;
-    case 3: memcpy(input + at, &number, left < 4 ? left : 4); break;
-    case 4: input_length = at; break;
+    case 0:
+        input[at] ^= (uint8_t)(1u << draw(8));
+        break;
+    case 1:
+        input[at] = (uint8_t)draw(256);
+        break;
+    case 2:
+        memcpy(input + at, &number, left < 8 ? left : 8);
+        break;
+    case 3:
+        memcpy(input + at, &number, left < 4 ? left : 4);
+        break;
+    case 4:
+        input_length = at;
+        break;
     case 5: { /* a stretch of another seed */
         int other = (int)draw((uint64_t)n_seeds);
         size_t from = draw(seeds[other].length), n = draw(64);
@@ -101,14 +123,25 @@ static void change(void) {
     }
 }
 
+/* In memory of exactly this length, so that a sanitizer sees a byte read beyond it. */
+static void run(void) {
+    uint8_t *bytes = malloc(input_length ? input_length : 1);
+    if (!bytes) exit(2);
+    memcpy(bytes, input, input_length);
+    LLVMFuzzerTestOneInput(bytes, input_length);
+    free(bytes);
+}
+
 int main(int argc, char **argv) {
     snprintf(crash_path, sizeof crash_path, "%s.crash", argv[0]);
     if (__sanitizer_set_death_callback) __sanitizer_set_death_callback(keep_input);
     int seconds = argc == 3 ? atoi(argv[1]) : 0;
     for (int i = seconds ? 2 : 1; i < argc; i++) {
         struct stat about;
-        if (stat(argv[i], &about) == 0 && S_ISDIR(about.st_mode)) add_folder(argv[i]);
-        else add_seed(argv[i]);
+        if (stat(argv[i], &about) == 0 && S_ISDIR(about.st_mode))
+            add_folder(argv[i]);
+        else
+            add_seed(argv[i]);
     }
     if (!n_seeds) {
         fprintf(stderr, "%s: no seeds\n", argv[0]);
@@ -118,17 +151,17 @@ int main(int argc, char **argv) {
     for (; runs < (unsigned long)n_seeds; runs++) {
         input_length = seeds[runs].length;
         memcpy(input, seeds[runs].bytes, input_length);
-        LLVMFuzzerTestOneInput(input, input_length);
+        run();
     }
     for (time_t end = time(NULL) + seconds; time(NULL) < end; runs++) {
         int seed = (int)draw((uint64_t)n_seeds);
         input_length = seeds[seed].length;
         memcpy(input, seeds[seed].bytes, input_length);
         for (uint64_t i = draw(6) + 1; i; i--) change();
-        LLVMFuzzerTestOneInput(input, input_length);
+        run();
     }
-    printf("%s: %lu inputs, no crash\n", strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0],
-           runs);
+    printf("%s: %lu inputs, no crash\n",
+           strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0], runs);
     for (int i = 0; i < n_seeds; i++) free(seeds[i].bytes);
     return 0;
 }

@@ -5,6 +5,7 @@ cd "$(dirname "$0")/../.."
 out=$1
 spar=build/spar
 mkdir -p "$out"/fuzz_{model,safetensors,tokenizer,config}
+cp -r tests/fuzz/seeds/. "$out" # small files that try every kind of value
 cp configs/*.json "$out/fuzz_config"
 tiny=(--set model.vocab_size=300 --set model.d_model=16 --set model.n_layers=2 --set model.context=32
       --set model.attention.n_heads=2 --set model.feedforward.d_ff=32)
