@@ -8,12 +8,12 @@ import sys
 LAYERS = [
     ["base"],
     ["kernel", "format", "plot"],
-    ["tensor"],
+    ["tensor", "token"],
     ["op"],
     ["attention", "projection", "feedforward", "position", "head"],
     ["block"],
     ["model"],
-    ["family", "token", "data", "generate", "train", "eval", "sparsify", "stream", "dist"],
+    ["family", "data", "generate", "train", "eval", "sparsify", "stream", "dist"],
     ["serve"],
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
