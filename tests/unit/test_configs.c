@@ -1,0 +1,103 @@
+/* Every configuration of configs/ is read, planned, and, scaled down, trained for a step. */
+#include <glob.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "spar/train.h"
+#include "support/scratch.h"
+
+enum { LENGTH = 24, ROWS = 2, VOCABULARY = 64 };
+
+static const char *const small[] = {
+    "model.vocab_size=64",          "model.context=32",          "model.d_model=16",
+    "model.n_layers=2",             "model.attention.n_heads=4", "model.attention.n_kv_heads=2",
+    "model.feedforward.d_ff=32",    "train.steps=1",             "train.batch=2",
+    "train.length=24",              "train.eval_every=0",        "train.checkpoint_every=0",
+    "train.schedule.warmup=0",
+};
+
+static void each(void (*check)(const char *path)) {
+    glob_t found;
+    assert_int_equal(glob("configs/*.json", 0, NULL, &found), 0);
+    assert_true(found.gl_pathc >= 8);
+    for (size_t i = 0; i < found.gl_pathc; i++) check(found.gl_pathv[i]);
+    globfree(&found);
+}
+
+static void check_plan(const char *path) {
+    spar_config *config;
+    spar_plan plan = {0};
+    if (spar_config_open(path, NULL, 0, &config) || spar_config_plan(config, "bf16", &plan))
+        fail_msg("%s: %s", path, spar_error());
+    assert_true(plan.parameters > 0 && plan.bytes_per_token > 0 && plan.flops_per_token > 0);
+    assert_true(plan.bytes_per_token <= plan.weight_bytes + 4 * plan.parameters);
+    spar_config_free(config);
+}
+
+static void test_plans(void **state) {
+    (void)state;
+    each(check_plan);
+}
+
+static void check_step(const char *path) {
+    spar_config *config;
+    int32_t tokens[ROWS * (LENGTH + 1)];
+    for (int i = 0; i < ROWS * (LENGTH + 1); i++) tokens[i] = (i * 11 + i / 7) % VOCABULARY;
+    if (spar_config_open(path, small, sizeof small / sizeof *small, &config))
+        fail_msg("%s: %s", path, spar_error());
+    spar_train_options options = SPAR_TRAIN_OPTIONS_INIT;
+    /* A folder for each: a run does not overwrite another. */
+    const char *name = strrchr(path, '/') + 1;
+    options.output = scratch(name);
+    options.tokens = tokens;
+    options.n_rows = ROWS;
+    options.n_columns = LENGTH + 1;
+    options.order = SPAR_ORDER_SEQUENTIAL;
+    spar_train_result result;
+    if (spar_train(config, &options, &result)) fail_msg("%s: %s", path, spar_error());
+    assert_int_equal(result.step, 1);
+    /* Untrained, every token is about as likely as any other. */
+    if (!(fabs(result.loss - log(VOCABULARY)) < 0.5)) fail_msg("%s: loss %g", path, result.loss);
+    spar_config_free(config);
+}
+
+static void test_steps(void **state) {
+    (void)state;
+    each(check_step);
+}
+
+/* The published sizes: parameters as the papers and model cards count them. */
+static void test_sizes(void **state) {
+    (void)state;
+    static const struct {
+        const char *path;
+        double parameters;
+    } known[] = {{"configs/gpt2.json", 124.4e6},
+                 {"configs/gpt3-175b.json", 175e9},
+                 {"configs/gpt-neo-125m.json", 125.2e6},
+                 {"configs/llama-7b.json", 6.74e9},
+                 {"configs/mistral-7b.json", 7.24e9}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        spar_config *config;
+        spar_plan plan;
+        if (spar_config_open(known[i].path, NULL, 0, &config) || spar_config_plan(config, NULL, &plan))
+            fail_msg("%s: %s", known[i].path, spar_error());
+        double ratio = (double)plan.parameters / known[i].parameters;
+        if (fabs(ratio - 1) > 0.01)
+            fail_msg("%s: %llu parameters", known[i].path, (unsigned long long)plan.parameters);
+        spar_config_free(config);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_plans), cmocka_unit_test(test_steps),
+                                       cmocka_unit_test(test_sizes)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
