@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "spar/train.h"
-#include "support/scratch.h"
+#include "../support/scratch.h"
 
 enum { LENGTH = 24, ROWS = 2, VOCABULARY = 64 };
 
