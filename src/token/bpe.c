@@ -1,153 +1,21 @@
-/* Byte-pair encoding: of all neighbouring pairs of symbols in a piece the one of lowest rank, the
- * leftmost of equals, is merged, until none has a rank (Sennrich et al. 2016). Symbols start as
- * bytes (Radford et al. 2019) or as characters.
- *
- * Short pieces scan an array for the lowest rank; long ones keep a heap over a linked list, so that
- * n symbols take O(n log n). Pieces that are a token of their own are looked up at once, and a small
- * cache remembers the last words. */
+/* Byte-pair encoding by ranked merges (Sennrich et al. 2016). Symbols start as bytes (Radford et
+ * al. 2019) or as characters. Pieces that are a token of their own are looked up at once. */
 #include <string.h>
 
 #include "base/text.h"
+#include "token/cache.h"
 #include "token/field.h"
+#include "token/merge.h"
 #include "token/spell.h"
 #include "token/tokenizer.h"
 
-enum { SHORT = 48, CACHE_SLOTS = 2048, CACHE_IDS = 6, CACHE_BYTES = 16 };
-#define NO_RANK UINT32_MAX
-#define FREE    UINT64_MAX
-
-typedef struct merge {
-    uint64_t pair; /* left << 32 | right */
-    uint32_t rank;
-    int32_t id;
-} merge;
-
 typedef struct bpe {
-    merge *slots;
-    size_t mask;
+    spar__merges merges;
     int32_t byte_id[256]; /* −1: the byte alone is no token */
     int32_t fallback[256]; /* <0x00> … <0xFF> */
     int32_t unk;
     bool bytes, ignore_merges, fuse_unk, byte_fallback;
 } bpe;
-
-static inline uint64_t pair_of(int32_t left, int32_t right) {
-    return (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
-}
-
-static inline size_t slot_of(const bpe *m, uint64_t pair) {
-    uint64_t h = pair * 0x9E3779B97F4A7C15u;
-    return (size_t)(h ^ h >> 32) & m->mask;
-}
-
-static inline const merge *merge_find(const bpe *m, int32_t left, int32_t right) {
-    uint64_t pair = pair_of(left, right);
-    for (size_t i = slot_of(m, pair);; i = (i + 1) & m->mask)
-        if (m->slots[i].pair == pair || m->slots[i].pair == FREE) return &m->slots[i];
-}
-
-/* ---- Merging -------------------------------------------------------------------------------- */
-
-/* Symbols of short pieces; returns how many are left. */
-static size_t merge_short(const bpe *m, int32_t *ids, size_t n) {
-    uint32_t rank[SHORT];
-    int32_t into[SHORT];
-    for (size_t i = 0; i + 1 < n; i++) {
-        const merge *found = merge_find(m, ids[i], ids[i + 1]);
-        rank[i] = found->rank, into[i] = found->id;
-    }
-    while (n > 1) {
-        size_t best = 0;
-        for (size_t i = 1; i + 1 < n; i++)
-            if (rank[i] < rank[best]) best = i;
-        if (rank[best] == NO_RANK) break;
-        ids[best] = into[best];
-        n--;
-        memmove(ids + best + 1, ids + best + 2, (n - best - 1) * sizeof *ids);
-        if (best + 1 < n) {
-            memmove(rank + best + 1, rank + best + 2, (n - best - 2) * sizeof *rank);
-            memmove(into + best + 1, into + best + 2, (n - best - 2) * sizeof *into);
-            const merge *found = merge_find(m, ids[best], ids[best + 1]);
-            rank[best] = found->rank, into[best] = found->id;
-        }
-        if (best) {
-            const merge *found = merge_find(m, ids[best - 1], ids[best]);
-            rank[best - 1] = found->rank, into[best - 1] = found->id;
-        }
-    }
-    return n;
-}
-
-typedef struct symbol {
-    int32_t id;
-    int32_t into;           /* what the pair that begins here becomes … */
-    uint32_t rank;          /* … and its rank now; older heap entries are stale */
-    uint32_t previous, next; /* NO_RANK at the ends */
-} symbol;
-
-static void heap_push(uint64_t *heap, size_t *count, uint64_t item) {
-    size_t i = (*count)++;
-    for (size_t up; i && heap[up = (i - 1) / 2] > item; i = up) heap[i] = heap[up];
-    heap[i] = item;
-}
-
-static uint64_t heap_pop(uint64_t *heap, size_t *count) {
-    uint64_t top = heap[0], last = heap[--*count];
-    size_t i = 0;
-    for (size_t down; (down = 2 * i + 1) < *count; i = down) {
-        if (down + 1 < *count && heap[down + 1] < heap[down]) down++;
-        if (heap[down] >= last) break;
-        heap[i] = heap[down];
-    }
-    heap[i] = last;
-    return top;
-}
-
-static void pair_update(const bpe *m, symbol *s, uint32_t at, uint64_t *heap, size_t *count) {
-    s[at].rank = NO_RANK;
-    if (s[at].next == NO_RANK) return;
-    const merge *found = merge_find(m, s[at].id, s[s[at].next].id);
-    s[at].rank = found->rank;
-    s[at].into = found->id;
-    if (found->rank != NO_RANK) heap_push(heap, count, (uint64_t)found->rank << 32 | at);
-}
-
-/* A heap entry is rank << 32 | position. Each merge adds at most two entries and n − 1 merges are
- * possible, so 3n entries are enough. */
-static spar_status merge_long(const bpe *m, spar__run *run, int32_t *ids, size_t *length) {
-    size_t n = *length, bytes, count = 0;
-    if (n >= NO_RANK || !spar__mul(n, sizeof(symbol) + 3 * sizeof(uint64_t), &bytes))
-        return spar__fail(SPAR_ERR_LIMIT, "a piece of %zu symbols is too long", n);
-    if (bytes > run->scratch_bytes) {
-        spar__free(run->scratch);
-        run->scratch_bytes = 0;
-        run->scratch = spar__alloc(bytes);
-        if (!run->scratch) return SPAR_ERR_MEMORY;
-        run->scratch_bytes = bytes;
-    }
-    uint64_t *heap = run->scratch;
-    symbol *s = (symbol *)(heap + 3 * n);
-    for (size_t i = 0; i < n; i++)
-        s[i] = (symbol){.id = ids[i], .previous = i ? (uint32_t)i - 1 : NO_RANK,
-                        .next = i + 1 < n ? (uint32_t)i + 1 : NO_RANK};
-    for (size_t i = 0; i < n; i++) pair_update(m, s, (uint32_t)i, heap, &count);
-    while (count) {
-        uint64_t top = heap_pop(heap, &count);
-        uint32_t at = (uint32_t)top, rank = (uint32_t)(top >> 32);
-        if (s[at].rank != rank) continue;
-        uint32_t gone = s[at].next;
-        s[at].id = s[at].into;
-        s[at].next = s[gone].next;
-        s[gone].rank = NO_RANK;
-        if (s[at].next != NO_RANK) s[s[at].next].previous = at;
-        pair_update(m, s, at, heap, &count);
-        if (s[at].previous != NO_RANK) pair_update(m, s, s[at].previous, heap, &count);
-    }
-    size_t kept = 0;
-    for (uint32_t at = 0; at != NO_RANK; at = s[at].next) ids[kept++] = s[at].id;
-    *length = kept;
-    return SPAR_OK;
-}
 
 /* ---- Pieces to symbols ---------------------------------------------------------------------- */
 
@@ -196,36 +64,8 @@ static spar_status merge_piece(const spar_tokenizer *t, spar__run *run, const ch
     size_t from = run->ids.count;
     SPAR_TRY(add_symbols(t, m, &run->ids, piece, length));
     size_t n = run->ids.count - from;
-    if (n <= SHORT) n = merge_short(m, run->ids.at + from, n);
-    else SPAR_TRY(merge_long(m, run, run->ids.at + from, &n));
+    SPAR_TRY(spar__merges_run(&m->merges, run, run->ids.at + from, &n));
     run->ids.count = from + n;
-    return SPAR_OK;
-}
-
-typedef struct cached {
-    uint64_t key[2];
-    uint8_t length, count; /* length 0: empty */
-    int32_t ids[CACHE_IDS];
-} cached;
-
-static spar_status merge_cached(const spar_tokenizer *t, spar__run *run, const char *piece,
-                                size_t length) {
-    if (!run->cache && !(run->cache = spar__array(CACHE_SLOTS, sizeof(cached))))
-        return SPAR_ERR_MEMORY;
-    size_t low = length < 8 ? length : 8;
-    uint64_t a = spar__vocab_key(piece, low), b = spar__vocab_key(piece + low, length - low);
-    uint64_t h = (a ^ b * 0xC2B2AE3D27D4EB4Fu ^ length) * 0x9E3779B97F4A7C15u;
-    cached *c = (cached *)run->cache + (h >> 40) % CACHE_SLOTS;
-    if (c->length == length && c->key[0] == a && c->key[1] == b) {
-        for (int i = 0; i < c->count; i++) SPAR_TRY(spar__ids_add(&run->ids, c->ids[i]));
-        return SPAR_OK;
-    }
-    size_t from = run->ids.count;
-    SPAR_TRY(merge_piece(t, run, piece, length));
-    size_t n = run->ids.count - from;
-    if (n > CACHE_IDS) return SPAR_OK;
-    *c = (cached){{a, b}, (uint8_t)length, (uint8_t)n, {0}};
-    if (n) memcpy(c->ids, run->ids.at + from, n * sizeof *c->ids);
     return SPAR_OK;
 }
 
@@ -233,8 +73,7 @@ static spar_status bpe_encode(const spar_tokenizer *t, spar__run *run, const cha
                               size_t length) {
     int32_t id = spar__vocab_find(&t->vocab, piece, length);
     if (id >= 0 && (t->vocab.flags[id] & SPAR__PIECE_WHOLE)) return spar__ids_add(&run->ids, id);
-    return length <= CACHE_BYTES ? merge_cached(t, run, piece, length)
-                                 : merge_piece(t, run, piece, length);
+    return spar__cached(run, piece, length, merge_piece);
 }
 
 /* ---- Opening -------------------------------------------------------------------------------- */
@@ -280,9 +119,7 @@ static spar_status read_merge(spar_tokenizer *t, bpe *m, size_t index, const jso
     if (id < 0)
         return spar__fail(SPAR_ERR_FORMAT, "key 'merges': entry %zu: '%.40s' + '%.40s' is no token",
                           index, left, right);
-    merge *slot = &m->slots[merge_find(m, ids[0], ids[1]) - m->slots];
-    /* Of a pair that stands twice the later rank counts, as in Hugging Face's reader. */
-    *slot = (merge){pair_of(ids[0], ids[1]), (uint32_t)index, id};
+    spar__merges_set(&m->merges, ids[0], ids[1], (uint32_t)index, id);
     return SPAR_OK;
 malformed:
     return spar__fail(SPAR_ERR_FORMAT,
@@ -290,12 +127,8 @@ malformed:
 }
 
 static spar_status read_merges(spar_tokenizer *t, bpe *m, const json_t *list) {
-    size_t n = json_array_size(list), slots = 16;
-    while (slots < n * 2) slots *= 2;
-    m->mask = slots - 1;
-    m->slots = spar__array(slots, sizeof *m->slots);
-    if (!m->slots) return SPAR_ERR_MEMORY;
-    for (size_t i = 0; i < slots; i++) m->slots[i] = (merge){FREE, NO_RANK, -1};
+    size_t n = json_array_size(list);
+    SPAR_TRY(spar__merges_create(&m->merges, n));
     spar__buffer room = spar__buffer_make(SIZE_MAX);
     spar_status status = SPAR_OK;
     for (size_t i = 0; !status && i < n; i++)
@@ -325,7 +158,7 @@ static spar_status mark_whole(spar_tokenizer *t, const bpe *m) {
 
 static void bpe_free(void *state) {
     bpe *m = state;
-    if (m) spar__free(m->slots);
+    if (m) spar__merges_free(&m->merges);
     spar__free(m);
 }
 
