@@ -168,7 +168,7 @@ READ_STAGES(read_normalizers, normalizer_kinds, normalizers, "normalizer", "norm
 READ_STAGES(read_splitters, splitter_kinds, splitters, "pre_tokenizer", "pretokenizers")
 READ_STAGES(read_decoders, decoder_kinds, decoders, "decoder", "decoders")
 
-static spar_status read_model(spar_tokenizer *t, const json_t *model) {
+static spar_status find_model(const json_t *model, const spar__model_kind **out) {
     static const spar__model_kind *const kinds[] = {
 #define MODEL(name) &spar__model_##name,
 #include "token/model.def"
@@ -177,10 +177,7 @@ static spar_status read_model(spar_tokenizer *t, const json_t *model) {
     const char *type;
     SPAR_TRY(spar__field_string(model, "type", "BPE", &type));
     for (size_t k = 0; kinds[k]; k++)
-        if (!strcmp(kinds[k]->name, type)) {
-            t->model = kinds[k];
-            return kinds[k]->open(t, model);
-        }
+        if (!strcmp(kinds[k]->name, type)) return *out = kinds[k], SPAR_OK;
     return spar__fail(SPAR_ERR_UNSUPPORTED, "key 'model.type': '%.64s' is not supported", type);
 }
 
@@ -283,6 +280,8 @@ static spar_status build(spar_tokenizer *t, const json_t *root) {
     const json_t *model, *vocab, *added;
     if (!json_is_object(root)) return spar__fail(SPAR_ERR_FORMAT, "expected a JSON object");
     SPAR_TRY(spar__field_object(root, "model", true, &model));
+    SPAR_TRY(find_model(model, &t->model));
+    if (t->model->whole) return t->model->open(t, model);
     SPAR_TRY(spar__field_array(root, "added_tokens", false, &added));
     SPAR_TRY(spar__field_object(model, "vocab", true, &vocab));
     SPAR_TRY(read_normalizers(t, root));
@@ -292,7 +291,7 @@ static spar_status build(spar_tokenizer *t, const json_t *root) {
                     mentions_byte_level(root, "decoder", "decoders");
     t->spaced = !t->n_decoders;
     SPAR_TRY(read_vocab(t, vocab, added));
-    SPAR_TRY(read_model(t, model));
+    SPAR_TRY(t->model->open(t, model));
     SPAR_TRY(read_around(t, root));
     SPAR_TRY(spar__added_prepare(&t->added));
     guess_roles(t, root);

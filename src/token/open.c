@@ -6,6 +6,7 @@
 #include "token/field.h"
 #include "token/gguf.h"
 #include "token/scan.h"
+#include "token/spm.h"
 #include "token/tokenizer.h"
 
 enum { MAX_FILE = 1 << 29 };
@@ -144,18 +145,30 @@ static spar_status open_json(const char *path, const char *folder, spar_tokenize
     return SPAR_OK;
 }
 
+static spar_status open_spm(const char *path, spar_tokenizer **out) {
+    char *file;
+    size_t length;
+    SPAR_TRY(spar__read_file(path, MAX_FILE, &file, &length));
+    spar_status status = spar__tokenizer_from_spm(path, file, length, -1, -1, out);
+    spar__free(file);
+    return status;
+}
+
 static spar_status open_folder(const char *folder, spar_tokenizer **out) {
     char *json = spar__path_join(folder, "tokenizer.json");
     char *vocab = spar__path_join(folder, "vocab.json");
+    char *model = spar__path_join(folder, "tokenizer.model");
     spar_status status;
-    if (!json || !vocab) status = SPAR_ERR_MEMORY;
+    if (!json || !vocab || !model) status = SPAR_ERR_MEMORY;
     else if (spar__file_exists(json)) status = open_json(json, folder, out);
     else if (spar__file_exists(vocab)) status = open_vocab(vocab, folder, out);
+    else if (spar__file_exists(model)) status = open_spm(model, out);
     else
-        status = spar__fail(SPAR_ERR_NOT_FOUND,
-                            "%s: no tokenizer here: expected tokenizer.json or vocab.json", folder);
+        status = spar__fail(SPAR_ERR_NOT_FOUND, "%s: no tokenizer here: expected tokenizer.json, "
+                            "vocab.json or tokenizer.model", folder);
     spar__free(json);
     spar__free(vocab);
+    spar__free(model);
     return status;
 }
 
@@ -167,6 +180,7 @@ static bool ends_with(const char *text, const char *end) {
 spar_status spar_tokenizer_open(const char *path, spar_tokenizer **out) {
     if (spar__folder_exists(path)) return open_folder(path, out);
     if (ends_with(path, ".gguf")) return spar__tokenizer_open_gguf(path, out);
+    if (ends_with(path, ".model")) return open_spm(path, out);
     const char *slash = strrchr(path, '/');
     char *folder = slash ? spar__copy_bytes(path, (size_t)(slash - path) + 1)
                          : spar__copy_string(".");

@@ -150,14 +150,20 @@ done:
 
 /* ---- Decoding ------------------------------------------------------------------------------- */
 
-static spar_status decode_pieces(const spar_tokenizer *t, const int32_t *ids, size_t count,
-                                 spar__pieces *pieces) {
-    for (size_t i = 0; i < count; i++) {
-        size_t n;
-        const char *bytes = spar_tokenizer_piece(t, ids[i], &n);
+static spar_status check_ids(const spar_tokenizer *t, const int32_t *ids, size_t count) {
+    for (size_t i = 0; i < count; i++)
         if (ids[i] < 0 || ids[i] >= t->vocab.size)
             return spar__fail(SPAR_ERR_ARGUMENT, "token %zu: id %d, expected 0 to %d", i, ids[i],
                               t->vocab.size - 1);
+    return SPAR_OK;
+}
+
+static spar_status decode_pieces(const spar_tokenizer *t, const int32_t *ids, size_t count,
+                                 spar__pieces *pieces) {
+    if (t->model->decode) return t->model->decode(t, ids, count, &pieces->bytes);
+    for (size_t i = 0; i < count; i++) {
+        size_t n;
+        const char *bytes = spar_tokenizer_piece(t, ids[i], &n);
         if (t->spaced && i) SPAR_TRY(spar__buffer_add(&pieces->bytes, " ", 1));
         SPAR_TRY(spar__pieces_add(pieces, bytes, n));
     }
@@ -171,6 +177,7 @@ spar_status spar_tokenizer_decode(const spar_tokenizer *t, const int32_t *ids, s
     spar__buffer out = spar__buffer_make(SIZE_MAX);
     int now = 0;
     spar_status status;
+    SPAR_TRY_GOTO(done, check_ids(t, ids, count));
     SPAR_TRY_GOTO(done, decode_pieces(t, ids, count, &lists[0]));
     for (int i = 0; i < t->n_decoders; i++) {
         if (!t->decoders[i].kind->apply) continue;

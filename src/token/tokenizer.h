@@ -62,6 +62,10 @@ typedef struct spar__model_kind {
     void (*free)(void *state);
     spar_status (*encode)(const spar_tokenizer *tokenizer, spar__run *run, const char *piece,
                           size_t length);
+    /* Appends the text of ids in range; NULL: the decoders do it. */
+    spar_status (*decode)(const spar_tokenizer *tokenizer, const int32_t *ids, size_t count,
+                          spar__buffer *out);
+    bool whole; /* fills vocabulary and roles itself and takes the text as it is */
 } spar__model_kind;
 
 /* Decoders turn a list of pieces into another; at the end the list is joined. */

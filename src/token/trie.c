@@ -1,0 +1,130 @@
+#include "token/trie.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct range { /* keys [low, high) agree in their first `depth` bytes: one state */
+    size_t low, high, depth;
+    int32_t state;
+} range;
+
+typedef struct builder {
+    const spar__trie_key *keys;
+    spar__trie trie;
+    size_t capacity, first_free;
+    range *queue;
+    size_t queue_head, queue_count, queue_capacity;
+} builder;
+
+static int compare(const void *a, const void *b) {
+    const spar__trie_key *s = a, *t = b;
+    size_t n = s->length < t->length ? s->length : t->length;
+    int order = memcmp(s->bytes, t->bytes, n);
+    if (!order) order = (s->length > t->length) - (s->length < t->length);
+    return order ? order : (s->value > t->value) - (s->value < t->value);
+}
+
+static spar_status reserve(builder *b, size_t count) {
+    if (count > INT32_MAX / 2) return spar__fail(SPAR_ERR_LIMIT, "the vocabulary is too large");
+    if (count > b->capacity) {
+        size_t capacity = b->capacity * 2 > count ? b->capacity * 2 : count + 1024;
+        spar__trie_unit *units = spar__resize(b->trie.units, capacity, sizeof *units);
+        if (!units) return SPAR_ERR_MEMORY;
+        b->trie.units = units;
+        b->capacity = capacity;
+    }
+    for (; b->trie.count < count; b->trie.count++)
+        b->trie.units[b->trie.count] = (spar__trie_unit){0, -1, -1};
+    return SPAR_OK;
+}
+
+/* A base where the states of all `n` bytes are free. Places that lie nearly full are not looked
+ * at again. */
+static spar_status find_base(builder *b, const unsigned char *bytes, int n, size_t *out) {
+    size_t at = b->first_free > bytes[0] ? b->first_free : (size_t)bytes[0] + 1, taken = 0;
+    size_t from = at;
+    for (;; at++) {
+        size_t base = at - bytes[0];
+        SPAR_TRY(reserve(b, base + 257));
+        if (b->trie.units[at].check >= 0) {
+            taken++;
+            continue;
+        }
+        int k = 1;
+        while (k < n && b->trie.units[base + bytes[k]].check < 0) k++;
+        if (k < n) continue;
+        if (taken * 20 >= (at - from + 1) * 19) b->first_free = at;
+        *out = base;
+        return SPAR_OK;
+    }
+}
+
+static spar_status push(builder *b, range item) {
+    if (b->queue_count == b->queue_capacity) {
+        size_t capacity = b->queue_capacity ? b->queue_capacity * 2 : 1024;
+        range *queue = spar__resize(b->queue, capacity, sizeof *queue);
+        if (!queue) return SPAR_ERR_MEMORY;
+        b->queue = queue;
+        b->queue_capacity = capacity;
+    }
+    b->queue[b->queue_count++] = item;
+    return SPAR_OK;
+}
+
+static spar_status place_children(builder *b, range r) {
+    unsigned char bytes[256];
+    size_t starts[257], base;
+    int n = 0;
+    while (r.low < r.high && b->keys[r.low].length == r.depth) {
+        if (b->trie.units[r.state].value < 0) b->trie.units[r.state].value = b->keys[r.low].value;
+        r.low++;
+    }
+    for (size_t i = r.low; i < r.high; i++) {
+        unsigned char byte = (unsigned char)b->keys[i].bytes[r.depth];
+        if (n && bytes[n - 1] == byte) continue;
+        bytes[n] = byte;
+        starts[n++] = i;
+    }
+    if (!n) return SPAR_OK;
+    starts[n] = r.high;
+    SPAR_TRY(find_base(b, bytes, n, &base));
+    b->trie.units[r.state].base = (int32_t)base;
+    for (int k = 0; k < n; k++) b->trie.units[base + bytes[k]].check = r.state;
+    for (int k = 0; k < n; k++)
+        SPAR_TRY(push(b, (range){starts[k], starts[k + 1], r.depth + 1,
+                                 (int32_t)(base + bytes[k])}));
+    return SPAR_OK;
+}
+
+spar_status spar__trie_build(spar__trie_key *keys, size_t count, spar__trie *out) {
+    builder b = {.keys = keys, .first_free = 1};
+    if (count) qsort(keys, count, sizeof *keys, compare);
+    spar_status status = reserve(&b, 512);
+    if (!status) {
+        b.trie.units[0].check = 0; /* taken; no state has itself as a child: bases are positive */
+        b.trie.units[0].base = 1;
+        status = push(&b, (range){0, count, 0, 0});
+    }
+    while (!status && b.queue_head < b.queue_count)
+        status = place_children(&b, b.queue[b.queue_head++]);
+    spar__free(b.queue);
+    if (status) spar__trie_free(&b.trie);
+    else *out = b.trie;
+    return status;
+}
+
+void spar__trie_free(spar__trie *t) {
+    spar__free(t->units);
+    *t = (spar__trie){0};
+}
+
+size_t spar__trie_longest(const spar__trie *t, const char *text, size_t length, int32_t *value) {
+    size_t best = 0;
+    int32_t state = 0;
+    for (size_t i = 0; i < length; i++) {
+        state = spar__trie_step(t, state, (unsigned char)text[i]);
+        if (state < 0) break;
+        if (t->units[state].value >= 0) best = i + 1, *value = t->units[state].value;
+    }
+    return best;
+}
