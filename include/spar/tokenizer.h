@@ -24,14 +24,14 @@ extern "C" {
 
 typedef struct spar_tokenizer spar_tokenizer;
 
-/* Opens a tokenizer.json, a vocab.json with merges.txt beside it, a folder that holds either, or
- * the tokenizer inside a .gguf file. The caller frees *out with spar_tokenizer_free.
+/* Opens a tokenizer.json, a vocab.json with merges.txt beside it, a SentencePiece tokenizer.model, a
+ * folder that holds one of them (in this order), or the tokenizer inside a .gguf file. The caller frees *out with spar_tokenizer_free.
  * SPAR_ERR_FORMAT for what is malformed, SPAR_ERR_UNSUPPORTED, by name, for kinds that are not
  * known; SPAR_ERR_NOT_FOUND when a folder or model holds no tokenizer. */
 spar_status spar_tokenizer_open(const char *path, spar_tokenizer **out);
 
-/* Writes a tokenizer.json that Hugging Face's library loads; the file appears whole or not at
- * all. */
+/* Writes a tokenizer.json that Hugging Face's library loads (SentencePiece models: one that only
+ * Spar loads, for the library has no exact form of them); the file appears whole or not at all. */
 spar_status spar_tokenizer_save(const spar_tokenizer *tokenizer, const char *path);
 
 void spar_tokenizer_free(spar_tokenizer *tokenizer); /* NULL is fine */
@@ -72,7 +72,7 @@ bool spar_tokenizer_is_special(const spar_tokenizer *tokenizer, int32_t id);
 /* The id whose piece is exactly these bytes, or −1. */
 int32_t spar_tokenizer_find(const spar_tokenizer *tokenizer, const char *bytes, size_t length);
 
-/* The kind of model: "bpe". */
+/* The kind of model: "bpe", "char", "sentencepiece". */
 const char *spar_tokenizer_kind(const spar_tokenizer *tokenizer);
 
 /* ---- Training ------------------------------------------------------------------------------- */

@@ -4,12 +4,14 @@
 #include <string.h>
 
 #include "token/gguf_pre.h"
+#include "token/gguf_spm.h"
 #include "token/scan.h"
 #include "token/spell.h"
 #include "token/tokenizer.h"
 
 #define KEY(name) "tokenizer.ggml." name
 #define JSON_KEY  "tokenizer.huggingface.json"
+#define OWN_KEY   "spar.tokenizer" /* descriptions that only Spar reads */
 
 /* Token types of GGUF. */
 enum { NORMAL = 1, CONTROL = 3, USER_DEFINED = 4, UNUSED = 5 };
@@ -173,13 +175,18 @@ static spar_status from_bpe(const spar__gguf *gguf, spar_tokenizer **out) {
 spar_status spar__tokenizer_from_gguf(const spar__gguf *gguf, spar_tokenizer **out) {
     spar_tokenizer *t;
     spar__gguf_string json;
-    if (spar__gguf_find(gguf, JSON_KEY, NULL)) {
-        SPAR_TRY(spar__gguf_text(gguf, JSON_KEY, &json));
+    const char *whole = spar__gguf_find(gguf, OWN_KEY, NULL) ? OWN_KEY : JSON_KEY;
+    if (spar__gguf_find(gguf, whole, NULL)) {
+        SPAR_TRY(spar__gguf_text(gguf, whole, &json));
         SPAR_TRY(spar__tokenizer_from_text(spar__gguf_path(gguf), json.bytes, json.length, &t));
     } else if (!spar__gguf_find(gguf, KEY("model"), NULL)) {
         return spar__fail(SPAR_ERR_NOT_FOUND, "%s: has no tokenizer", spar__gguf_path(gguf));
     } else if (spar__gguf_text_is(gguf, KEY("model"), "gpt2")) {
         SPAR_TRY(from_bpe(gguf, &t));
+    } else if (spar__gguf_text_is(gguf, KEY("model"), "llama")) {
+        SPAR_TRY(spar__spm_from_gguf(gguf, true, &t));
+    } else if (spar__gguf_text_is(gguf, KEY("model"), "t5")) {
+        SPAR_TRY(spar__spm_from_gguf(gguf, false, &t));
     } else {
         char *model;
         SPAR_TRY(spar__gguf_text_copy(gguf, KEY("model"), &model));
@@ -281,30 +288,31 @@ static spar_status write_merges(const json_t *merges, spar__gguf_writer *writer)
     return status;
 }
 
-static spar_status write_keys(const spar_tokenizer *t, const json_t *root,
-                              spar__gguf_writer *writer) {
-    const json_t *model = json_object_get(root, "model");
-    const char *pre = pre_name(root);
-    SPAR_TRY(spar__gguf_add_text(writer, KEY("model"), "gpt2", 4));
-    SPAR_TRY(spar__gguf_add_text(writer, KEY("pre"), pre, strlen(pre)));
-    SPAR_TRY(write_tokens(t, json_object_get(model, "vocab"), writer));
-    return write_merges(json_object_get(model, "merges"), writer);
-}
-
-spar_status spar__tokenizer_to_gguf(const spar_tokenizer *t, spar__gguf_writer *writer) {
+static spar_status write_bpe(const spar_tokenizer *t, spar__gguf_writer *writer) {
     json_error_t error;
     json_t *root = json_loadb(t->json, t->json_length, 0, &error);
     if (!root) return spar__fail(SPAR_ERR_MEMORY, "out of memory: tokenizer");
-    spar_status status = SPAR_OK;
-    /* GGUF has no name for BPE on plain characters. */
-    if (!strcmp(t->model->kind, "bpe") && t->byte_level) status = write_keys(t, root, writer);
+    const json_t *model = json_object_get(root, "model");
+    const char *pre = pre_name(root);
+    spar_status status = spar__gguf_add_text(writer, KEY("model"), "gpt2", 4);
+    if (!status) status = spar__gguf_add_text(writer, KEY("pre"), pre, strlen(pre));
+    if (!status) status = write_tokens(t, json_object_get(model, "vocab"), writer);
+    if (!status) status = write_merges(json_object_get(model, "merges"), writer);
     json_decref(root);
-    SPAR_TRY(status);
+    return status;
+}
+
+spar_status spar__tokenizer_to_gguf(const spar_tokenizer *t, spar__gguf_writer *writer) {
+    /* GGUF has no name for BPE on plain characters. */
+    bool bpe = !strcmp(t->model->kind, "bpe") && t->byte_level;
+    bool spm = !strcmp(t->model->kind, "sentencepiece");
+    if (bpe) SPAR_TRY(write_bpe(t, writer));
+    if (spm) SPAR_TRY(spar__spm_to_gguf(t, writer));
     for (int i = 0; i < N_ROLES; i++) {
         int32_t id = *role_of((spar_tokenizer *)t, i);
         if (id >= 0) SPAR_TRY(spar__gguf_add_u32(writer, roles[i].key, (uint32_t)id));
     }
     SPAR_TRY(spar__gguf_add_bool(writer, KEY("add_bos_token"), t->n_before > 0));
     SPAR_TRY(spar__gguf_add_bool(writer, KEY("add_eos_token"), t->n_after > 0));
-    return spar__gguf_add_text(writer, JSON_KEY, t->json, t->json_length);
+    return spar__gguf_add_text(writer, spm ? OWN_KEY : JSON_KEY, t->json, t->json_length);
 }

@@ -1,6 +1,7 @@
 /* The unigram language model (Kudo 2018): the segmentation of highest probability, by Viterbi over
  * the positions of the text. Sums are float32 from left to right and a later path wins only when it
- * is strictly better, as in the reference: on long runs rounding decides between equals. */
+ * is strictly better, as in the reference: on long runs rounding decides between equals. Where every
+ * path passes, the sum begins anew, so that a long text costs no precision. */
 #include "token/spm.h"
 
 typedef struct node {
@@ -15,7 +16,8 @@ static void offer(node *to, float score, int32_t id, size_t from, bool first) {
 
 static void forward(const spar__spm *s, const char *text, size_t length, node *nodes) {
     const spar__trie_unit *units = s->trie.units;
-    for (size_t at = 0, width; at < length; at += width) {
+    for (size_t at = 0, width, reach = 0; at < length; at += width) {
+        if (reach <= at) nodes[at].score = 0;
         float so_far = nodes[at].score;
         bool single = false;
         int32_t state = 0;
@@ -29,11 +31,13 @@ static void forward(const spar__spm *s, const char *text, size_t length, node *n
                               ? (float)((float)(end - at) * s->highest - 0.1)
                               : s->pieces[id].score;
             offer(&nodes[end], score + so_far, id, at, nodes[end].id < 0);
+            if (end > reach) reach = end;
             if (end - at == width) single = true;
         }
         if (!single) {
             node *to = &nodes[at + width];
             offer(to, s->lowest - 10.0f + so_far, s->unk, at, to->id < 0);
+            if (at + width > reach) reach = at + width;
         }
     }
 }

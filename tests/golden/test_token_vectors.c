@@ -27,6 +27,7 @@ static void compare(const spar_tokenizer *t, const json_t *line, const char *key
         char *back;
         size_t length;
         assert_int_equal(spar_tokenizer_decode(t, ids, count, &back, &length), SPAR_OK);
+        if (strcmp(back, decoded)) print_message("%s:\n", json_string_value(text));
         assert_string_equal(back, decoded);
         spar_free(back);
     }
@@ -63,6 +64,13 @@ static void test_vectors(void **state) {
         {"bpe-gpt2re-512", "vocab.json"},     {"bpe-gpt2re-2000", "tokenizer.json"},
         {"bpe-gpt2re-2000", "vocab.json"},    {"bpe-llama3re-2000", "tokenizer.json"},
         {"bpe-digits-2000", "tokenizer.json"},
+        {"llama-spm", "tokenizer.model"},     {"llama-spm", "ggml-vocab-llama-spm.gguf"},
+        {"spm-bpe-bytefallback-1000", "tokenizer.model"},
+        {"spm-bpe-user-1000", "tokenizer.model"},
+        {"t5", "tokenizer.model"},            {"spm-unigram-nfkc-2000", "tokenizer.model"},
+        {"spm-unigram-bytefallback-2000", "tokenizer.model"},
+        {"spm-unigram-cf-1000", "tokenizer.model"},
+        {"spm-unigram-zh-4000", "tokenizer.model"},
     };
     const char *root = getenv("SPAR_GOLDEN");
     if (!root) {
