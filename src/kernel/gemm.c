@@ -8,7 +8,7 @@
 enum {
     TILE_ROWS = 128, /* no tile is cut below this */
     TILE_COLS = 256,
-    TILES = 16,   /* wanted, where the product is big enough */
+    TILES = 4,   /* wanted, where the product is big enough */
     FEW_ROWS = 8, /* of C: read the other matrix once, by rows, with the kernels of decoding */
 };
 static const double TILE_WORK = 8e6; /* m·n·k that pays for a tile of its own */

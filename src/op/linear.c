@@ -63,6 +63,34 @@ void spar__times_weight(spar__pass *pass, spar__tensor *x, spar__tensor *w, real
     }
 }
 
+/* out [cols, rows] = inᵀ. Blocks of 16 × 16 keep both sides in the cache. */
+static void transpose(real *out, const real *in, int64_t rows, int64_t cols) {
+    enum { BLOCK = 16 };
+#pragma omp parallel for schedule(static)
+    for (int64_t r = 0; r < rows; r += BLOCK) {
+        int64_t end = r + BLOCK < rows ? r + BLOCK : rows;
+        for (int64_t c = 0; c < cols; c += BLOCK) {
+            int64_t last = c + BLOCK < cols ? c + BLOCK : cols;
+            for (int64_t j = c; j < last; j++)
+                for (int64_t i = r; i < end; i++) out[j * rows + i] = in[i * cols + j];
+        }
+    }
+}
+
+/* dw += alpha·dyᵀ·x. Libraries multiply with a transposed first factor at half of their speed, so it
+ * is turned beforehand. */
+static void weight_gradient(spar__pass *pass, const spar__tensor *x, int64_t out, real alpha,
+                            const real *dy, real *dw, bool add) {
+    spar__arena_mark mark = spar__arena_here(pass->arena);
+    real *turned = spar__take(pass, x->rows * out, sizeof *turned);
+    if (turned) {
+        transpose(turned, dy, x->rows, out);
+        spar__stop(pass, spar__gemm(false, false, out, x->cols, x->rows, alpha, turned, x->rows,
+                                    spar__data(x), x->cols, add ? 1 : 0, dw, x->cols));
+    }
+    spar__arena_rewind(pass->arena, mark);
+}
+
 void spar__times_weight_back(spar__pass *pass, spar__tensor *x, spar__tensor *w, real alpha,
                              const real *dy, const uint16_t *dyh) {
     bool add;
@@ -79,8 +107,7 @@ void spar__times_weight_back(spar__pass *pass, spar__tensor *x, spar__tensor *w,
         spar__stop(pass, spar__gemm_bf16(true, false, out, in, rows, alpha, dyh, out, spar__half(pass, x),
                                          in, add ? 1 : 0, dw, in));
     else if (dw)
-        spar__stop(pass, spar__gemm(true, false, out, in, rows, alpha, dy, out, spar__data(x), in,
-                                    add ? 1 : 0, dw, in));
+        weight_gradient(pass, x, out, alpha, dy, dw, add);
 }
 
 /* Each thread sums whole columns, so the order of the sum is that of the rows. */
