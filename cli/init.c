@@ -27,8 +27,8 @@ int cmd_init(int argc, char **argv) {
     if (status) return cli_report(status);
     if (!status && tokenizer_path) status = spar_tokenizer_open(tokenizer_path, &tokenizer);
     if (!status) status = spar_config_plan(config, type, &plan);
-    if (!status) status = spar_model_create(config, cli.seed < 0 ? 0 : (uint64_t)cli.seed, &model);
-    if (!status) status = spar_model_save(model, tokenizer, type, output);
+    if (!status) status = spar_model_create_as(config, type, cli.seed < 0 ? 0 : (uint64_t)cli.seed, &model);
+    if (!status) status = spar_model_save(model, tokenizer, NULL, output);
     spar_model_free(model);
     spar_tokenizer_free(tokenizer);
     spar_config_free(config);

@@ -41,6 +41,9 @@ spar_status spar_config_plan(const spar_config *config, const char *type, spar_p
 
 /* A new model with random weights: reproducible from the seed at any thread count. */
 spar_status spar_model_create(const spar_config *config, uint64_t seed, spar_model **out);
+/* The same weights rounded to a type (names as for spar_model_save), never all in f32 at once. */
+spar_status spar_model_create_as(const spar_config *config, const char *type, uint64_t seed,
+                                 spar_model **out);
 /* Reads a model file (GGUF). Weights stay mapped from the file. */
 spar_status spar_model_open(const char *path, spar_model **out);
 /* Writes one GGUF file with configuration, weights as `type` ("f32", "bf16", "f16", "q8_0"; NULL =

@@ -111,11 +111,8 @@ spar_status spar_model_open(const char *path, spar_model **out) {
 
 /* ---- Writing ---- */
 
-/* Vectors stay f32: they are few, and what they scale is exact. */
 static spar__type type_for(const spar__param *p, bool keep, spar__type wanted) {
-    if (p->n_dims == 1) return SPAR__F32;
-    if (keep) return p->value.type;
-    return p->value.cols % spar__type_of(wanted)->block ? SPAR__F32 : wanted;
+    return keep ? p->value.type : spar__stored_type(p, wanted);
 }
 
 static spar_status write_param(spar__gguf_writer *w, const spar__param *p, spar__type type) {

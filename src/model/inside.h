@@ -27,8 +27,11 @@ struct spar_model {
 
 /* A model of a "model" section with its parameters described, but no weights. */
 spar_status spar__model_build(const json_t *config, spar_model **out);
-/* Memory for all weights in f32 (not those that are there), and the positions' tables. */
-spar_status spar__model_allocate(spar_model *model);
+/* The type in which a parameter of a model in `wanted` is stored: vectors, which are few, and rows
+ * that no whole number of blocks fills stay f32. */
+spar__type spar__stored_type(const spar__param *param, spar__type wanted);
+/* Memory for all weights in a type (not those that are there), and the positions' tables. */
+spar_status spar__model_allocate(spar_model *model, spar__type type);
 spar_status spar__model_prepare(spar_model *model);
 
 #endif

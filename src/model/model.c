@@ -1,40 +1,47 @@
 /* Models: making, freeing, and asking about them. */
 #include "model/model.h"
 
-#include <math.h>
-#include <string.h>
+#include <omp.h>
 
+#include "base/cpu.h"
 #include "model/inside.h"
 
-static size_t elements_of(const spar__param *p) { return (size_t)(p->value.rows * p->value.cols); }
-
-/* Sizes come from configurations that may be absurd: every product is checked. */
-static spar_status total_bytes(const spar_model *m, size_t *out) {
-    size_t total = 0;
-    for (int i = 0; i < m->params.n_params; i++) {
-        const spar__param *p = m->params.params[i];
-        size_t n = sizeof(real);
-        for (int d = 0; d < p->n_dims; d++)
-            if (!spar__mul(n, (size_t)p->shape[d], &n)) goto overflow;
-        if (!spar__align(n, 64, &n) || !spar__add(total, n, &total)) goto overflow;
-    }
-    *out = total;
-    return SPAR_OK;
-overflow:
-    return spar__fail(SPAR_ERR_LIMIT, "model: its weights are more than memory can be addressed");
+spar__type spar__stored_type(const spar__param *p, spar__type wanted) {
+    return p->n_dims == 1 || p->value.cols % spar__type_of(wanted)->block ? SPAR__F32 : wanted;
 }
 
-spar_status spar__model_allocate(spar_model *m) {
+/* Sizes come from configurations that may be absurd: every product is checked. */
+static bool add_bytes(const spar__param *p, spar__type type, size_t *total) {
+    size_t rows = 1, row;
+    for (int d = 0; d + 1 < p->n_dims; d++)
+        if (!spar__mul(rows, (size_t)p->shape[d], &rows)) return false;
+    return spar__row_bytes(type, (size_t)p->shape[p->n_dims - 1], &row) &&
+           spar__mul(row, rows, &row) && spar__align(row, 64, &row) &&
+           spar__add(*total, row, total);
+}
+
+static spar_status total_bytes(const spar_model *m, spar__type type, size_t *out) {
+    *out = 0;
+    for (int i = 0; i < m->params.n_params; i++) {
+        const spar__param *p = m->params.params[i];
+        if (!add_bytes(p, spar__stored_type(p, type), out))
+            return spar__fail(SPAR_ERR_LIMIT,
+                              "model: its weights are more than memory can be addressed");
+    }
+    return SPAR_OK;
+}
+
+spar_status spar__model_allocate(spar_model *m, spar__type type) {
     size_t bytes;
-    SPAR_TRY(total_bytes(m, &bytes));
+    SPAR_TRY(total_bytes(m, type, &bytes));
     char *memory = spar__alloc(bytes);
     if (!memory) return spar__fail_within(SPAR_ERR_MEMORY, "model's weights");
-    char *at = memory;
+    size_t at = 0;
     for (int i = 0; i < m->params.n_params; i++) {
         spar__param *p = m->params.params[i];
-        p->value.data = at;
-        p->value.type = SPAR__F32;
-        at += (elements_of(p) * sizeof(real) + 63) & ~(size_t)63;
+        p->value.data = memory + at;
+        p->value.type = spar__stored_type(p, type);
+        add_bytes(p, p->value.type, &at);
     }
     m->weights = memory;
     return SPAR_OK;
@@ -45,28 +52,55 @@ spar_status spar__model_prepare(spar_model *m) {
     return position->prepare ? position->prepare(&m->shape, m->position.options, m->position_self) : SPAR_OK;
 }
 
-static void initialise(spar__param *p, uint64_t seed) {
-    real *w = p->value.data;
-    int64_t n = (int64_t)elements_of(p);
+/* Element i of the parameter is draw i of a stream of its own, whatever the type; `row` has room for
+ * one row for each thread. */
+static void initialise(spar__param *p, uint64_t seed, real *row) {
+    const spar__tensor *v = &p->value;
+    size_t row_bytes = 0;
+    spar__row_bytes(v->type, (size_t)v->cols, &row_bytes);
     spar__rng rng = spar__rng_for(seed, SPAR__RNG_INIT, spar__hash_name(p->name), 0);
 #pragma omp parallel for schedule(static)
-    for (int64_t i = 0; i < n; i++)
-        w[i] = (real)(p->constant ? p->init : p->init * spar__rng_normal(&rng, (uint64_t)i));
+    for (int64_t r = 0; r < v->rows; r++) {
+        char *at = (char *)v->data + (size_t)r * row_bytes;
+        real *w = v->type == SPAR__F32 ? (real *)(void *)at
+                                       : row + (int64_t)omp_get_thread_num() * v->cols;
+        for (int64_t c = 0; c < v->cols; c++)
+            w[c] = (real)(p->constant
+                              ? p->init
+                              : p->init * spar__rng_normal(&rng, (uint64_t)(r * v->cols + c)));
+        if (v->type != SPAR__F32) spar__k()->encode[v->type](at, w, v->cols);
+    }
 }
 
-spar_status spar_model_create(const spar_config *config, uint64_t seed, spar_model **out) {
+static spar_status initialise_all(spar_model *m, uint64_t seed) {
+    int64_t widest = 1;
+    for (int i = 0; i < m->params.n_params; i++)
+        if (m->params.params[i]->value.cols > widest) widest = m->params.params[i]->value.cols;
+    real *rows = spar__array((size_t)widest * (size_t)spar__threads(), sizeof *rows);
+    if (!rows) return SPAR_ERR_MEMORY;
+    for (int i = 0; i < m->params.n_params; i++) initialise(m->params.params[i], seed, rows);
+    spar__free(rows);
+    return SPAR_OK;
+}
+
+spar_status spar_model_create_as(const spar_config *config, const char *type, uint64_t seed,
+                                 spar_model **out) {
+    spar__type stored = SPAR__F32;
+    if (type && !spar__type_find(type, &stored))
+        return spar__fail(SPAR_ERR_ARGUMENT, "type '%s': expected f32, f16, bf16 or q8_0", type);
     spar_model *m;
     SPAR_TRY(spar__kernels_choose());
     SPAR_TRY(spar__model_build(json_object_get(config->root, "model"), &m));
-    spar_status status = spar__model_allocate(m);
+    spar_status status = spar__model_allocate(m, stored);
     if (!status) status = spar__model_prepare(m);
-    if (status) {
-        spar_model_free(m);
-        return status;
-    }
-    for (int i = 0; i < m->params.n_params; i++) initialise(m->params.params[i], seed);
-    *out = m;
-    return SPAR_OK;
+    if (!status) status = initialise_all(m, seed);
+    if (status) spar_model_free(m);
+    else *out = m;
+    return status;
+}
+
+spar_status spar_model_create(const spar_config *config, uint64_t seed, spar_model **out) {
+    return spar_model_create_as(config, NULL, seed, out);
 }
 
 static void free_choice(spar__choice *c) { spar__free(c->options); }
@@ -101,6 +135,18 @@ void spar_model_free(spar_model *m) {
 int spar__model_n_params(const spar_model *m) { return m->params.n_params; }
 spar__param *spar__model_param(spar_model *m, int index) { return m->params.params[index]; }
 const json_t *spar__model_config(const spar_model *m) { return m->config; }
+const spar__shape *spar__model_shape(const spar_model *m) { return &m->shape; }
+
+spar__attend_options spar__model_attention(const spar_model *m, int64_t layer) {
+    const spar__block *b = &m->blocks[layer];
+    return (spar__attend_options){.n_heads = m->shape.n_heads,
+                                  .n_kv_heads = m->shape.n_kv_heads,
+                                  .head_dim = m->shape.head_dim,
+                                  .scale = b->attention_scale,
+                                  .kind = (const spar_pattern_kind *)b->pattern.kind,
+                                  .pattern = b->pattern.options};
+}
+
 const spar_tokenizer *spar_model_tokenizer(const spar_model *m) { return m->tokenizer; }
 int32_t spar_model_vocab_size(const spar_model *m) { return (int32_t)m->shape.vocab_size; }
 int64_t spar_model_context(const spar_model *m) { return m->shape.context; }
@@ -116,34 +162,43 @@ void spar__model_set_tokenizer(spar_model *m, spar_tokenizer *tokenizer) {
     m->tokenizer = tokenizer;
 }
 
+/* Weights that lie in a file, or are stored in another type, go into memory of our own as f32. */
+static spar_status decode_weights(spar_model *m) {
+    bool own = m->weights != NULL;
+    for (int i = 0; i < m->params.n_params; i++)
+        own = own && m->params.params[i]->value.type == SPAR__F32;
+    if (own) return SPAR_OK;
+    spar__tensor *stored = spar__array((size_t)m->params.n_params, sizeof *stored);
+    if (!stored) return SPAR_ERR_MEMORY;
+    for (int i = 0; i < m->params.n_params; i++) stored[i] = m->params.params[i]->value;
+    void *before = m->weights;
+    spar_status status = spar__model_allocate(m, SPAR__F32);
+    for (int i = 0; !status && i < m->params.n_params; i++) {
+        const spar__tensor *from = &stored[i];
+        size_t row_bytes = 0;
+        spar__row_bytes(from->type, (size_t)from->cols, &row_bytes);
+        for (int64_t r = 0; r < from->rows; r++)
+            spar__k()->decode[from->type](
+                (real *)m->params.params[i]->value.data + r * from->cols,
+                (const char *)from->data + (size_t)r * row_bytes, from->cols);
+    }
+    spar__free(stored);
+    if (!status) spar__free(before);
+    return status;
+}
+
 spar_status spar__model_make_trainable(spar_model *m) {
     if (m->gradients) return SPAR_OK;
     size_t bytes;
-    SPAR_TRY(total_bytes(m, &bytes));
-    if (!m->weights) {
-        /* Weights of a file: decode them into memory of our own. */
-        spar__tensor *stored = spar__array((size_t)m->params.n_params, sizeof *stored);
-        if (!stored) return SPAR_ERR_MEMORY;
-        for (int i = 0; i < m->params.n_params; i++) stored[i] = m->params.params[i]->value;
-        spar_status status = spar__model_allocate(m);
-        for (int i = 0; !status && i < m->params.n_params; i++) {
-            const spar__tensor *from = &stored[i];
-            size_t row_bytes = 0;
-            spar__row_bytes(from->type, (size_t)from->cols, &row_bytes);
-            for (int64_t r = 0; r < from->rows; r++)
-                spar__k()->decode[from->type]((real *)m->params.params[i]->value.data + r * from->cols,
-                                              (const char *)from->data + (size_t)r * row_bytes, from->cols);
-        }
-        spar__free(stored);
-        SPAR_TRY(status);
-    }
+    SPAR_TRY(decode_weights(m));
+    SPAR_TRY(total_bytes(m, SPAR__F32, &bytes));
     if (!(m->gradients = spar__alloc(bytes))) return spar__fail_within(SPAR_ERR_MEMORY, "gradients");
-    char *at = (char *)m->gradients;
+    size_t at = 0;
     for (int i = 0; i < m->params.n_params; i++) {
         spar__param *p = m->params.params[i];
-        p->value.grad = (real *)at;
+        p->value.grad = (real *)(void *)((char *)m->gradients + at);
         p->value.needs_grad = true;
-        at += (elements_of(p) * sizeof(real) + 63) & ~(size_t)63;
+        add_bytes(p, SPAR__F32, &at);
     }
     return SPAR_OK;
 }

@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "op/op.h"
+#include "op/param.h"
 #include "spar/model.h"
 
 struct spar__cache;
@@ -26,6 +26,9 @@ spar__param *spar__model_param(spar_model *model, int index); /* stable order; t
 spar_status spar__model_make_trainable(spar_model *model);
 void spar__model_set_tokenizer(spar_model *model, spar_tokenizer *tokenizer); /* taken over */
 const json_t *spar__model_config(const spar_model *model); /* the "model" section */
+const spar__shape *spar__model_shape(const spar_model *model);
+/* The attention of a layer, without biases by position, for measuring it by itself. */
+spar__attend_options spar__model_attention(const spar_model *model, int64_t layer);
 
 /* ---- The stack ----
  * tokens [rows of the pass]. Result: final hidden states [n_rows, d_model], after the last norm. */

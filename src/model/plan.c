@@ -8,8 +8,7 @@ enum { PLAN_CHUNK = 512 };
 
 static size_t stored_bytes(const spar__param *p, spar__type type) {
     size_t row = 0;
-    spar__type t = p->n_dims == 1 || p->value.cols % spar__type_of(type)->block ? SPAR__F32 : type;
-    spar__row_bytes(t, (size_t)p->value.cols, &row);
+    spar__row_bytes(spar__stored_type(p, type), (size_t)p->value.cols, &row);
     return row * (size_t)p->value.rows;
 }
 
