@@ -14,7 +14,7 @@ LAYERS = [
     ["block"],
     ["model"],
     ["family", "data", "generate", "train", "eval", "sparsify", "stream", "dist"],
-    ["serve"],
+    ["bench", "serve"],
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 # The one exception: kernels are told their number type by the header that defines it.
