@@ -4,7 +4,10 @@
  * literally in the text are split off, the rest is normalised, cut into pieces, and each piece is
  * turned into ids by a model: byte-pair encoding (Sennrich et al. 2016, "Neural machine translation
  * of rare words with subword units"; on bytes: Radford et al. 2019, "Language models are
- * unsupervised multitask learners").
+ * unsupervised multitask learners"), WordPiece (Devlin et al. 2019, "BERT"), or SentencePiece, which
+ * normalises and cuts the whole text by itself (Kudo and Richardson 2018): byte-pair encoding by
+ * scores or the unigram model (Kudo 2018, "Subword regularization"). Special tokens of SentencePiece
+ * never match text.
  *
  * A tokenizer never changes once it is loaded: any number of threads may use it at once. */
 #ifndef SPAR_TOKENIZER_H
@@ -25,7 +28,8 @@ extern "C" {
 typedef struct spar_tokenizer spar_tokenizer;
 
 /* Opens a tokenizer.json, a vocab.json with merges.txt beside it, a SentencePiece tokenizer.model, a
- * folder that holds one of them (in this order), or the tokenizer inside a .gguf file. The caller frees *out with spar_tokenizer_free.
+ * vocab.txt of WordPiece, a folder that holds one of them (looked for in this order), or the
+ * tokenizer inside a .gguf file. The caller frees *out with spar_tokenizer_free.
  * SPAR_ERR_FORMAT for what is malformed, SPAR_ERR_UNSUPPORTED, by name, for kinds that are not
  * known; SPAR_ERR_NOT_FOUND when a folder or model holds no tokenizer. */
 spar_status spar_tokenizer_open(const char *path, spar_tokenizer **out);
@@ -72,7 +76,7 @@ bool spar_tokenizer_is_special(const spar_tokenizer *tokenizer, int32_t id);
 /* The id whose piece is exactly these bytes, or −1. */
 int32_t spar_tokenizer_find(const spar_tokenizer *tokenizer, const char *bytes, size_t length);
 
-/* The kind of model: "bpe", "char", "sentencepiece". */
+/* The kind of model: "bpe", "sentencepiece", "wordpiece". */
 const char *spar_tokenizer_kind(const spar_tokenizer *tokenizer);
 
 /* ---- Training ------------------------------------------------------------------------------- */

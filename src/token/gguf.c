@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "token/gguf_bert.h"
 #include "token/gguf_pre.h"
 #include "token/gguf_spm.h"
 #include "token/scan.h"
@@ -187,6 +188,8 @@ spar_status spar__tokenizer_from_gguf(const spar__gguf *gguf, spar_tokenizer **o
         SPAR_TRY(spar__spm_from_gguf(gguf, true, &t));
     } else if (spar__gguf_text_is(gguf, KEY("model"), "t5")) {
         SPAR_TRY(spar__spm_from_gguf(gguf, false, &t));
+    } else if (spar__gguf_text_is(gguf, KEY("model"), "bert")) {
+        SPAR_TRY(spar__wordpiece_from_gguf(gguf, &t));
     } else {
         char *model;
         SPAR_TRY(spar__gguf_text_copy(gguf, KEY("model"), &model));
@@ -308,6 +311,7 @@ spar_status spar__tokenizer_to_gguf(const spar_tokenizer *t, spar__gguf_writer *
     bool spm = !strcmp(t->model->kind, "sentencepiece");
     if (bpe) SPAR_TRY(write_bpe(t, writer));
     if (spm) SPAR_TRY(spar__spm_to_gguf(t, writer));
+    if (!strcmp(t->model->kind, "wordpiece")) SPAR_TRY(spar__wordpiece_to_gguf(t, writer));
     for (int i = 0; i < N_ROLES; i++) {
         int32_t id = *role_of((spar_tokenizer *)t, i);
         if (id >= 0) SPAR_TRY(spar__gguf_add_u32(writer, roles[i].key, (uint32_t)id));

@@ -8,6 +8,7 @@
 #include "token/scan.h"
 #include "token/spm.h"
 #include "token/tokenizer.h"
+#include "token/wordpiece.h"
 
 enum { MAX_FILE = 1 << 29 };
 
@@ -145,6 +146,54 @@ static spar_status open_json(const char *path, const char *folder, spar_tokenize
     return SPAR_OK;
 }
 
+/* vocab.txt: a piece a line; its number is the id. */
+static spar_status read_lines(const char *path, json_t **out) {
+    char *text;
+    size_t length;
+    SPAR_TRY(spar__read_file(path, MAX_FILE, &text, &length));
+    json_t *vocab = json_object();
+    spar_status status = vocab ? SPAR_OK : spar__fail(SPAR_ERR_MEMORY, "out of memory: vocabulary");
+    json_int_t id = 0;
+    for (char *line = text, *end; !status && line < text + length; line = end + 1, id++) {
+        end = memchr(line, '\n', (size_t)(text + length - line));
+        if (!end) end = text + length;
+        size_t n = (size_t)(end - line);
+        if (n && line[n - 1] == '\r') n--;
+        json_t *piece = json_stringn(line, n);
+        const char *name = json_string_value(piece);
+        /* Of pieces that stand twice the later counts, as in BERT's own reader. */
+        if (!name || strlen(name) != n || json_object_set_new(vocab, name, json_integer(id)))
+            status = spar__fail(SPAR_ERR_FORMAT, "%s: line %lld: not UTF-8 text", path,
+                                (long long)id + 1);
+        json_decref(piece);
+    }
+    spar__free(text);
+    if (status) json_decref(vocab);
+    else *out = vocab;
+    return status;
+}
+
+/* Whether text is lower-cased is what tokenizer_config.json says, else what the pieces show. */
+static bool lower_cased(const char *folder, const json_t *vocab) {
+    char *path = spar__path_join(folder, "tokenizer_config.json");
+    json_t *root = NULL;
+    if (path && spar__file_exists(path) && load_json(path, &root)) root = NULL;
+    const json_t *stated = json_object_get(root, "do_lower_case");
+    bool lower = json_is_boolean(stated) ? json_is_true(stated) : spar__wordpiece_is_lower(vocab);
+    json_decref(root);
+    spar__free(path);
+    return lower;
+}
+
+static spar_status open_lines(const char *path, const char *folder, spar_tokenizer **out) {
+    json_t *vocab, *root;
+    SPAR_TRY(read_lines(path, &vocab));
+    SPAR_TRY(spar__wordpiece_json(vocab, lower_cased(folder, vocab), &root));
+    spar_status status = spar__tokenizer_from_json(path, root, NULL, 0, out);
+    json_decref(root);
+    return status;
+}
+
 static spar_status open_spm(const char *path, spar_tokenizer **out) {
     char *file;
     size_t length;
@@ -158,17 +207,20 @@ static spar_status open_folder(const char *folder, spar_tokenizer **out) {
     char *json = spar__path_join(folder, "tokenizer.json");
     char *vocab = spar__path_join(folder, "vocab.json");
     char *model = spar__path_join(folder, "tokenizer.model");
+    char *lines = spar__path_join(folder, "vocab.txt");
     spar_status status;
-    if (!json || !vocab || !model) status = SPAR_ERR_MEMORY;
+    if (!json || !vocab || !model || !lines) status = SPAR_ERR_MEMORY;
     else if (spar__file_exists(json)) status = open_json(json, folder, out);
     else if (spar__file_exists(vocab)) status = open_vocab(vocab, folder, out);
     else if (spar__file_exists(model)) status = open_spm(model, out);
+    else if (spar__file_exists(lines)) status = open_lines(lines, folder, out);
     else
         status = spar__fail(SPAR_ERR_NOT_FOUND, "%s: no tokenizer here: expected tokenizer.json, "
-                            "vocab.json or tokenizer.model", folder);
+                            "vocab.json, tokenizer.model or vocab.txt", folder);
     spar__free(json);
     spar__free(vocab);
     spar__free(model);
+    spar__free(lines);
     return status;
 }
 
@@ -185,8 +237,9 @@ spar_status spar_tokenizer_open(const char *path, spar_tokenizer **out) {
     char *folder = slash ? spar__copy_bytes(path, (size_t)(slash - path) + 1)
                          : spar__copy_string(".");
     if (!folder) return SPAR_ERR_MEMORY;
-    spar_status status = ends_with(path, "vocab.json") ? open_vocab(path, folder, out)
-                                                       : open_json(path, folder, out);
+    spar_status status = ends_with(path, "vocab.json")  ? open_vocab(path, folder, out)
+                         : ends_with(path, "vocab.txt") ? open_lines(path, folder, out)
+                                                        : open_json(path, folder, out);
     spar__free(folder);
     return status;
 }

@@ -71,6 +71,10 @@ static void test_vectors(void **state) {
         {"spm-unigram-bytefallback-2000", "tokenizer.model"},
         {"spm-unigram-cf-1000", "tokenizer.model"},
         {"spm-unigram-zh-4000", "tokenizer.model"},
+        {"bert-bge", "tokenizer.json"},       {"bert-bge", "vocab.txt"},
+        {"bert-bge", "ggml-vocab-bert-bge.gguf"},
+        {"wordpiece-cased-2000", "tokenizer.json"},
+        {"wordpiece-cased-2000", "vocab.txt"},
     };
     const char *root = getenv("SPAR_GOLDEN");
     if (!root) {
