@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "spar/session.h"
 #include "spar/train.h"
 
 typedef struct job {
@@ -25,6 +26,34 @@ static int print_result(const job *j, const spar_train_result *r) {
     return CLI_OK;
 }
 
+/* What the model writes by now, on standard error. */
+static spar_status show_sample(void *context, const spar_model *model, uint64_t step,
+                               const char *prompt) {
+    (void)context;
+    const spar_tokenizer *tokenizer = spar_model_tokenizer(model);
+    if (!tokenizer || cli.quiet) return SPAR_OK;
+    int32_t *ids = NULL, start = spar_tokenizer_eos(tokenizer);
+    size_t count = 0;
+    spar_session *session = NULL;
+    spar_session_options options = SPAR_SESSION_OPTIONS_INIT;
+    spar_generate_options generate = SPAR_GENERATE_OPTIONS_INIT;
+    spar_generation out;
+    generate.max_tokens = 64;
+    generate.sampler.temperature = 0.8;
+    spar_status status = spar_tokenizer_encode(tokenizer, prompt, strlen(prompt), 0, &ids, &count);
+    if (!status) status = spar_session_create(model, &options, &session);
+    if (!status)
+        status = spar_generate(session, count ? ids : &start, count ? count : 1, &generate, &out);
+    if (!status) {
+        cli_progress_end();
+        fprintf(stderr, "step %llu: %s%s\n", (unsigned long long)step, prompt, out.text);
+        spar_generation_free(&out);
+    }
+    spar_session_free(session);
+    spar_free(ids);
+    return status;
+}
+
 static spar_status train(job *j, spar_config *config, spar_train_result *result) {
     spar_data *data = NULL;
     spar_status status = j->data ? spar_data_open(j->data, 0, &data) : SPAR_OK;
@@ -33,6 +62,7 @@ static spar_status train(job *j, spar_config *config, spar_train_result *result)
     j->options.data = data;
     j->options.output = j->output;
     j->options.progress = &progress;
+    j->options.sample = show_sample;
     cli_catch_interrupt();
     status = spar_train(config, &j->options, result);
     cli_progress_end();
