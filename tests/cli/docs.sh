@@ -20,6 +20,7 @@ exec "$spar_program" "\$@" "\${small[@]}"
 END
 chmod +x bin/spar
 export PATH=$work/bin:$PATH SPAR_DOCS=1
+unset -f spar # the wrapper, also in this script
 
 # Some English to train on: the project's own.
 cat "$top"/*.md "$top"/docs/*.md "$top"/include/spar/*.h "$top"/src/*/*.h >book.txt
@@ -70,6 +71,8 @@ is "what the pages take for granted" prepare
 mkdir -p page-README/runs/demo page-data/more
 cp -r run page-README/runs/demo/
 cp -r data tokenizer.json page-howto-optimiser/
+cp -r run page-metrics/run
+cp -r run page-metrics/lion
 cp tokenizer.json page-data/
 python3 -c 'import json; print(json.dumps({"text": open("other.txt").read()}))' >page-data/more/a.jsonl.zst
 
