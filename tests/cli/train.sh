@@ -22,9 +22,9 @@ is "resumes to more steps, without a configuration" spar train --resume --output
     --set train.steps=25 --log log.jsonl
 is "the log goes on" test "$(wc -l <log.jsonl)" = 25
 
-# Ctrl-C.
-spar train config.json $rows --output stopped --set train.steps=1000000 --set train.checkpoint_every=0 \
-    2>err.txt &
+# Ctrl-C. The program itself is started, not the function, so that the signal reaches it.
+"$spar_program" train config.json $rows --output stopped --set train.steps=1000000 \
+    --set train.checkpoint_every=0 2>err.txt &
 child=$!
 for i in $(seq 100); do [ -e stopped/metrics.db ] && break; sleep 0.1; done
 sleep 0.3
