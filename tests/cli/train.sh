@@ -43,8 +43,8 @@ fails 1 "no kind 'adanw'; the nearest is 'adamw'" \
 fails 1 "nothing.json" spar train nothing.json $rows --output x
 fails 1 "nothing.npy" spar train config.json --tokens-file nothing.npy --output x
 fails 1 "expected 0 to 15" spar train config.json $rows --output x --set model.vocab_size=16
-fails 1 "is not finite" spar train config.json $rows --output y --set train.optimizer.kind=sgd \
-    --set train.optimizer.lr=1e30 --set train.clip=0 --set train.schedule.kind=constant
+fails 1 "expected finite numbers" spar train config.json $rows --output y --set train.optimizer.kind=sgd \
+    --set train.optimizer.lr=1e6 --set train.clip=0 --set train.schedule.kind=constant
 fails 2 "expected one of --data and --tokens-file" spar train config.json --output x
 fails 2 "expected a configuration" spar train $rows --output x
 fails 2 "expected shuffled or sequential" spar train config.json $rows --output x --order random
