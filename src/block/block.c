@@ -4,10 +4,27 @@ spar__tensor *spar__block_norm(spar__pass *pass, const spar__norm_layer *n, spar
     return spar__norm(pass, x, n->weight, n->bias, n->eps, n->center);
 }
 
+static int projection_tracks(const spar__block *b, spar__cache_track *out) {
+    const spar__projection_kind *kind = (const spar__projection_kind *)b->projection.kind;
+    return kind->tracks ? kind->tracks(b->shape, b->projection.options, out) : 0;
+}
+
+int spar__block_tracks(const spar__block *b, spar__cache_track out[SPAR__BLOCK_TRACKS]) {
+    const spar_pattern_kind *pattern = (const spar_pattern_kind *)b->pattern.kind;
+    const spar__feedforward_kind *feedforward = (const spar__feedforward_kind *)b->feedforward.kind;
+    int n = SPAR__KEY_VALUE_TRACKS;
+    out[SPAR__TRACK_KEYS] = out[SPAR__TRACK_VALUES] = (spar__cache_track){
+        b->shape->n_kv_heads * b->shape->head_dim, pattern->keep(b->pattern.options), false};
+    n += projection_tracks(b, out + n);
+    if (feedforward->tracks) n += feedforward->tracks(b->shape, b->feedforward.options, out + n);
+    return n;
+}
+
 spar__tensor *spar__block_attention(spar__pass *pass, const spar__block *b, spar__tensor *x) {
     if (!x || !spar__ok(pass)) return NULL;
     const spar__projection_kind *projection = (const spar__projection_kind *)b->projection.kind;
     spar__tensor *qkv[3] = {NULL, NULL, NULL};
+    pass->track = SPAR__KEY_VALUE_TRACKS;
     projection->inputs(pass, b->projection.options, b->projection_self, x, qkv);
     if (b->position->turn)
         for (int i = 0; i < 2; i++) qkv[i] = b->position->turn(pass, b->position_self, qkv[i]);
@@ -23,7 +40,9 @@ spar__tensor *spar__block_attention(spar__pass *pass, const spar__block *b, spar
         o.bias_zero = bias->zero;
         o.n_bias = bias->n;
     }
+    pass->track = SPAR__TRACK_KEYS;
     spar__tensor *y = spar__attend(pass, qkv[0], qkv[1], qkv[2], &o);
+    pass->track = SPAR__KEY_VALUE_TRACKS;
     if (y) y = projection->output(pass, b->projection.options, b->projection_self, y);
     return spar__dropout(pass, y, b->dropout);
 }
@@ -31,6 +50,8 @@ spar__tensor *spar__block_attention(spar__pass *pass, const spar__block *b, spar
 spar__tensor *spar__block_feedforward(spar__pass *pass, const spar__block *b, spar__tensor *x) {
     if (!x || !spar__ok(pass)) return NULL;
     const spar__feedforward_kind *kind = (const spar__feedforward_kind *)b->feedforward.kind;
+    spar__cache_track skipped[SPAR__KIND_TRACKS];
+    pass->track = SPAR__KEY_VALUE_TRACKS + projection_tracks(b, skipped);
     spar__tensor *y = kind->run(pass, b->feedforward.options, b->feedforward_self, x);
     return spar__dropout(pass, y, b->dropout);
 }

@@ -44,6 +44,11 @@ spar__tensor *spar__block_norm(spar__pass *pass, const spar__norm_layer *norm, s
 spar__tensor *spar__block_attention(spar__pass *pass, const spar__block *block, spar__tensor *x);
 spar__tensor *spar__block_feedforward(spar__pass *pass, const spar__block *block, spar__tensor *x);
 
+/* The tracks that a block keeps in the cache: keys and values, then its projection's, then its
+ * feed-forward's. Returns how many. */
+enum { SPAR__BLOCK_TRACKS = SPAR__KEY_VALUE_TRACKS + 2 * SPAR__KIND_TRACKS };
+int spar__block_tracks(const spar__block *block, spar__cache_track out[SPAR__BLOCK_TRACKS]);
+
 /* Runs a block; with `recompute`, nothing of its inside is kept: the backward pass runs it again
  * (Chen et al. 2016, arXiv 1604.06174). */
 spar__tensor *spar__block_run(spar__pass *pass, const spar__block *block, spar__tensor *x, bool recompute);

@@ -2,6 +2,7 @@
 #ifndef SPAR_FEEDFORWARD_FEEDFORWARD_H
 #define SPAR_FEEDFORWARD_FEEDFORWARD_H
 
+#include "op/cache.h"
 #include "op/param.h"
 
 typedef struct spar__feedforward_kind {
@@ -13,6 +14,9 @@ typedef struct spar__feedforward_kind {
     spar__tensor *(*run)(spar__pass *pass, const void *options, const void *self, spar__tensor *x);
     /* Weights that one token reads. */
     int64_t (*read_per_token)(const spar__shape *shape, const void *options);
+    /* The tracks that a layer keeps in the cache (at most SPAR__KIND_TRACKS; pass->track is the first when
+     * it runs), and how many. NULL: none. */
+    int (*tracks)(const spar__shape *shape, const void *options, spar__cache_track *out);
 } spar__feedforward_kind;
 
 const spar__kind *spar__feedforward_at(int index); /* NULL beyond the last */

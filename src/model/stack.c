@@ -37,15 +37,15 @@ void spar__model_loss(spar__pass *pass, const spar_model *m, spar__tensor *hidde
 
 /* ---- Caches ---- */
 
+/* One allocation: the layers, and behind them their tracks. */
 static spar_status describe_cache(const spar_model *m, spar__cache_layer **out) {
-    spar__cache_layer *layers = spar__array((size_t)m->shape.n_layers, sizeof *layers);
+    size_t n = (size_t)m->shape.n_layers;
+    spar__cache_layer *layers =
+        spar__array(n, sizeof *layers + SPAR__BLOCK_TRACKS * sizeof(spar__cache_track));
     if (!layers) return SPAR_ERR_MEMORY;
-    for (int64_t i = 0; i < m->shape.n_layers; i++) {
-        const spar_pattern_kind *kind = (const spar_pattern_kind *)m->blocks[i].pattern.kind;
-        layers[i].n_kv_heads = m->shape.n_kv_heads;
-        layers[i].head_dim = m->shape.head_dim;
-        layers[i].keep = kind->keep(m->blocks[i].pattern.options);
-    }
+    spar__cache_track *tracks = (spar__cache_track *)(void *)(layers + n);
+    for (size_t i = 0; i < n; i++, tracks += SPAR__BLOCK_TRACKS)
+        layers[i] = (spar__cache_layer){spar__block_tracks(&m->blocks[i], tracks), tracks};
     *out = layers;
     return SPAR_OK;
 }

@@ -13,6 +13,7 @@ typedef struct attend {
     spar__tensor *q, *k, *v, *y;
     spar__attend_options o;
     real *m, *l, *lse; /* [n_heads, rows] */
+    int track;         /* of the keys in the cache; the values' is the next */
 } attend;
 
 static spar_pattern_view view_of(const attend *a, const spar__sequence *s, int head) {
@@ -44,13 +45,14 @@ static spar__attention_args args_of(const spar__pass *pass, const attend *a, con
         .lse = a->lse ? a->lse + stat : NULL,
     };
     if (pass->cache) {
-        spar__cache_view c = spar__cache_at(pass->cache, pass->layer, s->slot);
-        size_t offset = (size_t)kv * spar__type_of(c.type)->block_bytes;
-        args.k = (char *)c.k + offset;
-        args.v = (char *)c.v + offset;
-        args.k_stride = args.v_stride = c.stride;
-        args.ring = c.ring;
-        args.kv_type = c.type;
+        spar__cache_view ks = spar__cache_at(pass->cache, pass->layer, a->track, s->slot);
+        spar__cache_view vs = spar__cache_at(pass->cache, pass->layer, a->track + 1, s->slot);
+        size_t offset = (size_t)kv * spar__type_of(ks.type)->block_bytes;
+        args.k = (char *)ks.rows + offset;
+        args.v = (char *)vs.rows + offset;
+        args.k_stride = args.v_stride = ks.stride;
+        args.ring = ks.ring;
+        args.kv_type = ks.type;
     } else {
         args.k = spar__data(a->k) + s->begin * a->k->cols + kv;
         args.v = spar__data(a->v) + s->begin * a->v->cols + kv;
@@ -224,7 +226,7 @@ spar__tensor *spar__attend(spar__pass *pass, spar__tensor *q, spar__tensor *k, s
         return spar__stop(pass, spar__fail(SPAR_ERR_ARGUMENT, "attention: widths %lld, %lld, %lld do not fit the heads",
                                            (long long)q->cols, (long long)k->cols, (long long)v->cols));
     bool needs = q->needs_grad || k->needs_grad || v->needs_grad;
-    attend a = {.q = q, .k = k, .v = v, .o = *o, .y = spar__new(pass, q->rows, q->cols, needs)};
+    attend a = {.q = q, .k = k, .v = v, .o = *o, .y = spar__new(pass, q->rows, q->cols, needs), .track = pass->track};
     bool keep = a.y && a.y->needs_grad;
     int64_t stats = o->n_heads * q->rows;
     a.lse = keep ? spar__take(pass, stats, sizeof(real)) : NULL;
@@ -236,8 +238,10 @@ spar__tensor *spar__attend(spar__pass *pass, spar__tensor *q, spar__tensor *k, s
         const spar__sequence *s = &pass->rows->sequences[i];
         spar_status status = spar__cache_check(pass->cache, s);
         if (status) return spar__stop(pass, status);
-        spar__cache_store(pass->cache, pass->layer, s->slot, s->past, s->count,
-                          spar__data(k) + s->begin * k->cols, spar__data(v) + s->begin * v->cols);
+        spar__cache_store(pass->cache, pass->layer, a.track, s->slot, s->past, s->count,
+                          spar__data(k) + s->begin * k->cols);
+        spar__cache_store(pass->cache, pass->layer, a.track + 1, s->slot, s->past, s->count,
+                          spar__data(v) + s->begin * v->cols);
     }
     forward(pass, &a);
     spar__arena_rewind(pass->arena, mark);

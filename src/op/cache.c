@@ -2,90 +2,104 @@
 
 #include <string.h>
 
-typedef struct layer {
-    char *k, *v;
-    int64_t width, rows, ring;
-} layer;
+typedef struct track {
+    char *rows;
+    int64_t width, n_rows, ring;
+    spar__type type;
+} track;
 
 struct spar__cache {
-    layer *layers;
+    track **layers;
     int n_layers, n_slots;
     int64_t context, max_chunk;
-    spar__type type;
 };
 
-static layer shape_of(const spar__cache_layer *l, int64_t context, int64_t max_chunk) {
-    layer out = {.width = l->n_kv_heads * l->head_dim, .rows = context};
-    if (l->keep && l->keep - 1 + max_chunk < context) out.rows = out.ring = l->keep - 1 + max_chunk;
+static track shape_of(const spar__cache_track *t, int64_t context, int64_t max_chunk, spar__type type) {
+    track out = {.width = t->width, .n_rows = context, .type = t->exact ? SPAR__F32 : type};
+    if (t->keep && t->keep - 1 + max_chunk < context) out.n_rows = out.ring = t->keep - 1 + max_chunk;
     return out;
 }
 
 uint64_t spar__cache_plan_bytes(int n_layers, const spar__cache_layer *layers, int n_slots, int64_t context,
                                 int64_t max_chunk, spar__type type) {
     uint64_t bytes = 0;
-    for (int i = 0; i < n_layers; i++) {
-        layer l = shape_of(&layers[i], context, max_chunk);
-        bytes += 2u * (uint64_t)n_slots * (uint64_t)l.rows * (uint64_t)l.width *
-                 spar__type_of(type)->block_bytes;
-    }
+    for (int i = 0; i < n_layers; i++)
+        for (int k = 0; k < layers[i].n_tracks; k++) {
+            track t = shape_of(&layers[i].tracks[k], context, max_chunk, type);
+            bytes += (uint64_t)n_slots * (uint64_t)t.n_rows * (uint64_t)t.width *
+                     spar__type_of(t.type)->block_bytes;
+        }
     return bytes;
+}
+
+static spar_status make_rows(track *t, int n_slots) {
+    size_t bytes;
+    if (!spar__mul((size_t)n_slots, (size_t)t->n_rows, &bytes) ||
+        !spar__mul(bytes, (size_t)t->width, &bytes) ||
+        !spar__mul(bytes, spar__type_of(t->type)->block_bytes, &bytes))
+        return spar__fail(SPAR_ERR_MEMORY, "out of memory: a cache of %lld positions", (long long)t->n_rows);
+    return (t->rows = spar__alloc(bytes)) ? SPAR_OK : SPAR_ERR_MEMORY;
 }
 
 spar_status spar__cache_create(int n_layers, const spar__cache_layer *layers, int n_slots, int64_t context,
                                int64_t max_chunk, spar__type type, spar__cache **out) {
     spar__cache *c = spar__alloc(sizeof *c);
     if (!c) return SPAR_ERR_MEMORY;
-    *c = (spar__cache){NULL, n_layers, n_slots, context, max_chunk, type};
-    if (!(c->layers = spar__array((size_t)n_layers, sizeof *c->layers))) goto fail;
-    for (int i = 0; i < n_layers; i++) {
-        layer *l = &c->layers[i];
-        size_t bytes;
-        *l = shape_of(&layers[i], context, max_chunk);
-        if (!spar__mul((size_t)n_slots, (size_t)l->rows, &bytes) ||
-            !spar__mul(bytes, (size_t)l->width * spar__type_of(type)->block_bytes, &bytes)) {
-            spar__fail(SPAR_ERR_MEMORY, "out of memory: a cache of %lld positions", (long long)context);
-            goto fail;
-        }
-        if (!(l->k = spar__alloc(bytes)) || !(l->v = spar__alloc(bytes))) goto fail;
+    *c = (spar__cache){.n_slots = n_slots, .context = context, .max_chunk = max_chunk};
+    size_t n = 0;
+    for (int i = 0; i < n_layers; i++) n += (size_t)layers[i].n_tracks;
+    /* The tracks of all layers lie one after the other, from the first layer's on. */
+    track *tracks = spar__array(n ? n : 1, sizeof *tracks);
+    c->layers = tracks ? spar__array((size_t)n_layers + 1, sizeof *c->layers) : NULL;
+    if (!c->layers) {
+        spar__free(tracks);
+        spar__free(c);
+        return SPAR_ERR_MEMORY;
     }
-    *out = c;
-    return SPAR_OK;
-fail:
-    spar__cache_free(c);
-    return SPAR_ERR_MEMORY;
+    c->n_layers = n_layers;
+    c->layers[0] = tracks;
+    spar_status status = SPAR_OK;
+    for (int i = 0; i < n_layers; i++) {
+        for (int k = 0; k < layers[i].n_tracks; k++)
+            tracks[k] = shape_of(&layers[i].tracks[k], context, max_chunk, type);
+        for (int k = 0; !status && k < layers[i].n_tracks; k++) status = make_rows(&tracks[k], n_slots);
+        c->layers[i + 1] = tracks += layers[i].n_tracks;
+    }
+    if (status) spar__cache_free(c);
+    else *out = c;
+    return status;
 }
 
 void spar__cache_free(spar__cache *c) {
     if (!c) return;
-    for (int i = 0; c->layers && i < c->n_layers; i++) {
-        spar__free(c->layers[i].k);
-        spar__free(c->layers[i].v);
-    }
+    for (track *t = c->layers[0]; t < c->layers[c->n_layers]; t++) spar__free(t->rows);
+    spar__free(c->layers[0]);
     spar__free(c->layers);
     spar__free(c);
 }
 
-spar__cache_view spar__cache_at(const spar__cache *c, int index, int slot) {
-    const layer *l = &c->layers[index];
-    size_t at = (size_t)slot * (size_t)(l->rows * l->width) * spar__type_of(c->type)->block_bytes;
-    return (spar__cache_view){l->k + at, l->v + at, l->width, l->ring, c->type};
+spar__cache_view spar__cache_at(const spar__cache *c, int layer, int index, int slot) {
+    const track *t = &c->layers[layer][index];
+    size_t at = (size_t)slot * (size_t)(t->n_rows * t->width) * spar__type_of(t->type)->block_bytes;
+    return (spar__cache_view){t->rows + at, t->width, t->ring, t->type};
 }
 
-static void store_row(const spar__cache *c, char *to, const real *from, int64_t n) {
-    if (c->type == SPAR__F32) memcpy(to, from, (size_t)n * sizeof *from);
-    else spar__k()->encode[c->type](to, from, n);
+static char *row_at(const spar__cache_view *v, int64_t position) {
+    int64_t row = v->ring ? position % v->ring : position;
+    return (char *)v->rows + (size_t)(row * v->stride) * spar__type_of(v->type)->block_bytes;
 }
 
-void spar__cache_store(spar__cache *c, int index, int slot, int64_t past, int64_t count, const real *k,
-                       const real *v) {
-    const layer *l = &c->layers[index];
-    spar__cache_view view = spar__cache_at(c, index, slot);
-    size_t bytes = (size_t)l->width * spar__type_of(c->type)->block_bytes;
-    for (int64_t i = 0; i < count; i++) {
-        size_t row = (size_t)(l->ring ? (past + i) % l->ring : past + i);
-        store_row(c, (char *)view.k + row * bytes, k + i * l->width, l->width);
-        store_row(c, (char *)view.v + row * bytes, v + i * l->width, l->width);
-    }
+void spar__cache_store(spar__cache *c, int layer, int index, int slot, int64_t past, int64_t count,
+                       const real *rows) {
+    spar__cache_view v = spar__cache_at(c, layer, index, slot);
+    for (int64_t i = 0; i < count; i++)
+        spar__k()->encode[v.type](row_at(&v, past + i), rows + i * v.stride, v.stride);
+}
+
+void spar__cache_load(const spar__cache *c, int layer, int index, int slot, int64_t position, real *row) {
+    spar__cache_view v = spar__cache_at(c, layer, index, slot);
+    if (position < 0) memset(row, 0, (size_t)v.stride * sizeof *row);
+    else spar__k()->decode[v.type](row, row_at(&v, position), v.stride);
 }
 
 spar_status spar__cache_check(const spar__cache *c, const spar__sequence *s) {
@@ -98,4 +112,10 @@ spar_status spar__cache_check(const spar__cache *c, const spar__sequence *s) {
         return spar__fail(SPAR_ERR_ARGUMENT, "%lld tokens at once, the cache was made for %lld",
                           (long long)s->count, (long long)c->max_chunk);
     return SPAR_OK;
+}
+
+int64_t spar__cache_cut_limit(const spar__cache *c, int64_t longest) {
+    for (const track *t = c->layers[0]; t < c->layers[c->n_layers]; t++)
+        if (t->ring && longest > t->ring) return longest - c->max_chunk;
+    return 0;
 }

@@ -1,41 +1,58 @@
-/* Keys and values of sequences under way. A layer whose pattern looks back only so far keeps a ring:
- * its memory does not grow with the context. */
+/* What sequences under way have left behind, for rows still to come: a layer keeps any number of tracks, each
+ * with one row for each position. Keys and values are the first two; kinds of projection and feed-forward
+ * may declare more (a convolution's last rows, a recurrent cell).
+ *
+ * A track that looks back only so far is a ring: its memory does not grow with the context. Rows are found
+ * by their position, so that a sequence can be cut back to an earlier one and go on from there. */
 #ifndef SPAR_OP_CACHE_H
 #define SPAR_OP_CACHE_H
 
 #include "op/tape.h"
 
+typedef struct spar__cache_track {
+    int64_t width; /* numbers of a row */
+    int64_t keep;  /* newest rows that a row to come needs, its own included; 0 = all */
+    bool exact;    /* stored as f32, whatever the type of the cache */
+} spar__cache_track;
+
+/* Where a layer's tracks begin (op/tape.h: pass->track says which are a kind's own). */
+enum { SPAR__TRACK_KEYS, SPAR__TRACK_VALUES, SPAR__KEY_VALUE_TRACKS, SPAR__KIND_TRACKS = 4 };
+
 typedef struct spar__cache_layer {
-    int n_kv_heads;
-    int64_t head_dim;
-    int64_t keep; /* newest keys that queries still to come need; 0 = all */
+    int n_tracks;
+    const spar__cache_track *tracks;
 } spar__cache_layer;
 
 typedef struct spar__cache spar__cache;
 
 /* n_slots sequences of up to `context` positions, fed at most max_chunk at once: a ring has keep − 1 +
- * max_chunk rows, so that the first query of a chunk still finds its oldest key. `type`: SPAR__F32,
+ * max_chunk rows, so that the first row of a chunk still finds its oldest one. `type`: SPAR__F32,
  * SPAR__F16 or SPAR__BF16. */
 spar_status spar__cache_create(int n_layers, const spar__cache_layer *layers, int n_slots, int64_t context,
                                int64_t max_chunk, spar__type type, spar__cache **out);
 void spar__cache_free(spar__cache *cache); /* NULL is fine */
-/* Bytes of the keys and values of such a cache, exactly. */
+/* Bytes of the rows of such a cache, exactly. */
 uint64_t spar__cache_plan_bytes(int n_layers, const spar__cache_layer *layers, int n_slots, int64_t context,
                                 int64_t max_chunk, spar__type type);
 
-/* The rows of a slot of a layer, as the attention kernel takes them. */
+/* The rows of a slot of a track. */
 typedef struct spar__cache_view {
-    void *k, *v;    /* [ring or context, n_kv_heads·head_dim] */
+    void *rows;     /* [ring or context, stride] */
     int64_t stride; /* elements */
-    int64_t ring;   /* 0 = rows are positions */
+    int64_t ring;   /* position p is row p mod ring; 0 = rows are positions */
     spar__type type;
 } spar__cache_view;
-spar__cache_view spar__cache_at(const spar__cache *cache, int layer, int slot);
+spar__cache_view spar__cache_at(const spar__cache *cache, int layer, int track, int slot);
 
-/* Stores keys and values (rows `stride` apart) of positions past … past + count − 1. */
-void spar__cache_store(spar__cache *cache, int layer, int slot, int64_t past, int64_t count, const real *k,
-                       const real *v);
+/* Stores rows [count, width] of positions past … past + count − 1. */
+void spar__cache_store(spar__cache *cache, int layer, int track, int slot, int64_t past, int64_t count,
+                       const real *rows);
+/* The row of a position that is still kept; zeros before the first. */
+void spar__cache_load(const spar__cache *cache, int layer, int track, int slot, int64_t position, real *row);
 /* Refuses positions beyond the context, slots that are not there, and chunks that are too long. */
 spar_status spar__cache_check(const spar__cache *cache, const spar__sequence *sequence);
+/* The earliest length to which a sequence may be cut back that has at some time been `longest` long: its
+ * next pass then begins there. */
+int64_t spar__cache_cut_limit(const spar__cache *cache, int64_t longest);
 
 #endif

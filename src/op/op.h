@@ -43,7 +43,8 @@ typedef struct spar__attend_options {
     int64_t bias_zero, n_bias;
 } spar__attend_options;
 /* q [rows, n_heads·head_dim], k, v [rows, n_kv_heads·head_dim] of the pass's rows → like q. With a
- * cache, k and v are stored first and the cached keys are attended to. Options are copied. */
+ * cache, k and v are stored first, in the tracks pass->track and the next, and the cached keys are
+ * attended to. Options are copied. */
 spar__tensor *spar__attend(spar__pass *, spar__tensor *q, spar__tensor *k, spar__tensor *v,
                            const spar__attend_options *);
 

@@ -51,6 +51,7 @@ struct spar__pass {
     const spar__rows *rows;
     struct spar__cache *cache;
     int layer;
+    int track; /* the first of the cache's tracks that the operation at hand may use */
 };
 
 static inline bool spar__ok(const spar__pass *pass) { return pass->status == SPAR_OK; }

@@ -2,6 +2,7 @@
 #ifndef SPAR_PROJECTION_PROJECTION_H
 #define SPAR_PROJECTION_PROJECTION_H
 
+#include "op/cache.h"
 #include "op/param.h"
 
 typedef struct spar__projection_kind {
@@ -15,6 +16,9 @@ typedef struct spar__projection_kind {
     /* [rows, n_heads·head_dim] → [rows, d_model] */
     spar__tensor *(*output)(spar__pass *pass, const void *options, const void *self, spar__tensor *y);
     int64_t (*read_per_token)(const spar__shape *shape, const void *options);
+    /* The tracks that a layer keeps in the cache (at most SPAR__KIND_TRACKS; pass->track is the first when
+     * it runs), and how many. NULL: none. */
+    int (*tracks)(const spar__shape *shape, const void *options, spar__cache_track *out);
 } spar__projection_kind;
 
 const spar__kind *spar__projection_at(int index); /* NULL beyond the last */
