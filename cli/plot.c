@@ -1,4 +1,5 @@
 /* spar plot: the metrics of runs as a picture or in the terminal. */
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,7 @@
 #include "spar/metrics.h"
 #include "spar/plot.h"
 
-enum { MAX_SERIES = 16 };
+enum { MAX_GIVEN = 16, MAX_SERIES = 256 };
 
 typedef struct series {
     double *x, *y;
@@ -24,14 +25,18 @@ static struct {
     bool log;
     int64_t width, height;
     char list[512];
-    const char *name[MAX_SERIES];
-    int n_names;
+    const char *given[MAX_GIVEN]; /* names and patterns, each a panel */
+    int n_given;
+    const char *name[MAX_SERIES]; /* what they stand for */
+    int panel[MAX_SERIES], n_names;
+    char **known[MAX_GIVEN]; /* memory of names that patterns have found */
     series *series; /* [runs, n_names] */
 } plot;
 
 static const cli_option options[] = {
     {"output", CLI_TEXT, &plot.output, "X.png", "a picture, .png or .svg; else in the terminal"},
-    {"series", CLI_TEXT, &plot.names, "A,B", "what to draw (loss,valid_loss)"},
+    {"series", CLI_TEXT, &plot.names, "A,B",
+     "what to draw (loss,valid_loss); 'layer.*.ff.entropy' is a line for each layer"},
     {"x", CLI_TEXT, &plot.x, "NAME", "step, tokens or seconds (step)"},
     {"log", CLI_FLAG, &plot.log, NULL, "logarithmic y axes"},
     {"title", CLI_TEXT, &plot.title, "TEXT", "above the picture"},
@@ -54,11 +59,51 @@ static int split_names(void) {
     strcpy(plot.list, plot.names);
     for (char *rest = plot.list, *name; (name = strsep(&rest, ","));) {
         if (!*name) return cli_misuse("plot: --series: found an empty name");
-        if (plot.n_names == MAX_SERIES)
-            return cli_misuse("plot: --series: more than %d names", MAX_SERIES);
-        plot.name[plot.n_names++] = name;
+        if (plot.n_given == MAX_GIVEN)
+            return cli_misuse("plot: --series: more than %d names", MAX_GIVEN);
+        plot.given[plot.n_given++] = name;
     }
     return -1;
+}
+
+static bool is_pattern(const char *name) { return strpbrk(name, "*?[") != NULL; }
+
+static bool add_name(const char *name, int panel) {
+    if (plot.n_names == MAX_SERIES) return false;
+    plot.panel[plot.n_names] = panel;
+    plot.name[plot.n_names++] = name;
+    return true;
+}
+
+/* A pattern stands for the names of the first run that has any that match. */
+static int find_names(int given) {
+    for (int run = 0; run < plot.runs.count; run++) {
+        spar_metrics *metrics;
+        size_t n = 0;
+        spar_status status = spar_metrics_open(plot.runs.items[run], &metrics);
+        if (status) return cli_report(status);
+        spar_free(plot.known[given]);
+        plot.known[given] = NULL;
+        status = spar_metrics_names(metrics, &plot.known[given], &n);
+        spar_metrics_free(metrics);
+        if (status) return cli_report(status);
+        int before = plot.n_names;
+        for (size_t i = 0; i < n; i++)
+            if (fnmatch(plot.given[given], plot.known[given][i], 0) == 0 &&
+                !add_name(plot.known[given][i], given))
+                return cli_fail("--series %s: more than %d series", plot.given[given], MAX_SERIES);
+        if (plot.n_names > before) return -1;
+    }
+    return cli_fail("--series %s: no series of the runs matches", plot.given[given]);
+}
+
+static int expand_names(void) {
+    int code = -1;
+    for (int i = 0; code < 0 && i < plot.n_given; i++) {
+        if (is_pattern(plot.given[i])) code = find_names(i);
+        else if (!add_name(plot.given[i], i)) code = cli_fail("more than %d series", MAX_SERIES);
+    }
+    return code;
 }
 
 static series *at(int run, int name) {
@@ -103,27 +148,37 @@ static const char *y_label(const char *name) {
     return name;
 }
 
-/* Losses share a panel; whatever else has its own. Returns how many panels there are. */
+/* "layer.3.ff.entropy" → "3", for lines of which the panel says the rest. */
+static const char *line_name(int j, char *room, size_t size) {
+    const char *name = plot.name[j], *dot = strncmp(name, "layer.", 6) ? NULL : strchr(name + 6, '.');
+    if (!is_pattern(plot.given[plot.panel[j]]) || !dot) return name;
+    snprintf(room, size, "layer %.*s", (int)(dot - name - 6), name + 6);
+    return room;
+}
+
+/* Losses share a panel, and what a pattern has found; whatever else has its own. Returns how many
+ * panels there are. */
 static size_t arrange(spar_plot_panel *panels, spar_plot_line *lines) {
     size_t n_panels = 0, n_lines = 0;
     bool losses_done = false;
     for (int i = 0; i < plot.n_names; i++) {
         bool loss = is_loss(plot.name[i]);
-        if (loss && losses_done) continue;
+        if (loss ? losses_done : i && plot.panel[i] == plot.panel[i - 1]) continue;
         losses_done |= loss;
+        const char *given = plot.given[plot.panel[i]];
         spar_plot_panel *panel = &panels[n_panels++];
-        *panel = (spar_plot_panel){y_label(plot.name[i]), lines + n_lines, 0, plot.log};
+        *panel = (spar_plot_panel){y_label(is_pattern(given) ? given : plot.name[i]), lines + n_lines, 0,
+                                   plot.log};
         for (int run = 0; run < plot.runs.count; run++) {
             for (int j = i; j < plot.n_names; j++) {
                 series *s = at(run, j);
-                if (j != i && !(loss && is_loss(plot.name[j]))) continue;
+                if (j != i && !(loss ? is_loss(plot.name[j]) : plot.panel[j] == plot.panel[i])) continue;
                 if (!s->n) continue;
-                char run_name[96];
+                char run_name[96], room[32];
+                const char *name = line_name(j, room, sizeof room);
                 base_name(plot.runs.items[run], run_name, sizeof run_name);
-                if (plot.runs.count == 1)
-                    snprintf(s->label, sizeof s->label, "%s", plot.name[j]);
-                else
-                    snprintf(s->label, sizeof s->label, "%s %.60s", run_name, plot.name[j]);
+                if (plot.runs.count == 1) snprintf(s->label, sizeof s->label, "%s", name);
+                else snprintf(s->label, sizeof s->label, "%s %.60s", run_name, name);
                 bool valid = !strncmp(plot.name[j], "valid", 5);
                 lines[n_lines++] = (spar_plot_line){
                     .label = s->label,
@@ -187,7 +242,7 @@ static spar_status print_text(const spar_plot *drawn) {
 
 static int draw(void) {
     size_t most = (size_t)plot.runs.count * (size_t)plot.n_names;
-    spar_plot_panel panels[MAX_SERIES];
+    spar_plot_panel panels[MAX_GIVEN];
     spar_plot_line *lines = calloc(most, sizeof *lines);
     if (!lines) return cli_fail("out of memory");
     spar_plot drawn = {.title = plot.title, .x_label = plot.x, .panels = panels};
@@ -209,6 +264,7 @@ int cmd_plot(int argc, char **argv) {
     plot.x = "step";
     int code = cli_parse(&usage, argc, argv);
     if (code < 0) code = split_names();
+    if (code < 0) code = expand_names();
     if (code >= 0) return code;
     if (plot.width < 0 || plot.width > 20000 || plot.height < 0 || plot.height > 20000)
         return cli_misuse("plot: --width and --height: expected up to 20000 pixels");
@@ -223,5 +279,6 @@ int cmd_plot(int argc, char **argv) {
         spar_free(plot.series[i].y);
     }
     free(plot.series);
+    for (int i = 0; i < plot.n_given; i++) spar_free(plot.known[i]);
     return code;
 }

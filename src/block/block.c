@@ -73,6 +73,7 @@ static void recomputed_back(spar__pass *pass, void *arguments) {
     spar__arena_mark mark = spar__arena_here(pass->arena);
     spar__record *until = pass->tape;
     uint64_t site = pass->site;
+    struct spar__observer *observer = pass->observer;
     spar__tensor inside = *r->x;
     inside.grad = dx;
     inside.grad_started = add;
@@ -80,6 +81,7 @@ static void recomputed_back(spar__pass *pass, void *arguments) {
     pass->site = r->site;
     pass->layer = r->block->index;
     pass->recording = true;
+    pass->observer = NULL; /* it has been told in the forward pass */
     spar__tensor *y = r->block->residual->run(pass, r->block, &inside);
     if (y) {
         y->grad = r->y->grad;
@@ -88,6 +90,7 @@ static void recomputed_back(spar__pass *pass, void *arguments) {
     }
     pass->tape = until;
     pass->site = site;
+    pass->observer = observer;
     spar__arena_rewind(pass->arena, mark);
 }
 

@@ -32,6 +32,7 @@ spar__tensor *spar__model_logits_of(spar__pass *pass, const spar_model *m, spar_
 void spar__model_loss(spar__pass *pass, const spar_model *m, spar__tensor *hidden, const int32_t *targets,
                       const spar__loss_options *options, double *sum, int64_t *count) {
     const spar__head_kind *head = (const spar__head_kind *)m->head.kind;
+    pass->layer = -1;
     if (hidden) head->loss(pass, m->head.options, m->head_self, hidden, targets, options, sum, count);
 }
 

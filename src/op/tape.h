@@ -38,6 +38,7 @@ typedef struct spar__rows {
 } spar__rows;
 
 struct spar__cache; /* op/cache.h */
+struct spar__observer; /* op/observe.h */
 
 struct spar__pass {
     spar_status status;
@@ -50,7 +51,10 @@ struct spar__pass {
     uint64_t site;      /* counts random operations, so that a recomputed block draws the same */
     const spar__rows *rows;
     struct spar__cache *cache;
-    int layer;
+    int layer; /* −1 outside of layers */
+    /* Receives numbers and losses (op/observe.h), or NULL; NULL too while a block is run again. */
+    struct spar__observer *observer;
+    double loss_scale; /* of the gradients of auxiliary losses; 0 counts as 1 */
     int track; /* the first of the cache's tracks that the operation at hand may use */
 };
 

@@ -27,7 +27,7 @@ enum { N_COLUMNS = sizeof columns / sizeof *columns };
 typedef struct waiting {
     uint64_t step;
     double values[N_COLUMNS]; /* only the first with a name */
-    char *name;               /* NULL: a row of steps */
+    const char *name;         /* one of the writer's names; NULL: a row of steps */
 } waiting;
 
 struct spar_metrics_writer {
@@ -36,6 +36,8 @@ struct spar_metrics_writer {
     sqlite3_stmt *add_row, *add_value;
     waiting *waiting;
     size_t n_waiting, capacity;
+    char **names; /* of series, each once */
+    size_t n_names, name_room, name_hint;
     double flushed;
 };
 
@@ -133,7 +135,8 @@ static spar_status open_writer(spar_metrics_writer *w, uint64_t step) {
 }
 
 static void free_writer(spar_metrics_writer *w) {
-    for (size_t i = 0; i < w->n_waiting; i++) spar__free(w->waiting[i].name);
+    for (size_t i = 0; i < w->n_names; i++) spar__free(w->names[i]);
+    spar__free(w->names);
     sqlite3_finalize(w->add_row);
     sqlite3_finalize(w->add_value);
     sqlite3_close(w->db);
@@ -194,7 +197,6 @@ spar_status spar_metrics_flush(spar_metrics_writer *w) {
         if (!sqlite3_get_autocommit(w->db)) sqlite3_exec(w->db, "ROLLBACK", NULL, NULL, NULL);
         return status;
     }
-    for (size_t i = 0; i < w->n_waiting; i++) spar__free(w->waiting[i].name);
     w->n_waiting = 0;
     return SPAR_OK;
 }
@@ -204,18 +206,36 @@ static spar_status wait_for_write(spar_metrics_writer *w, waiting it) {
         size_t capacity = w->capacity ? w->capacity * 2 : 256;
         waiting *grown =
             capacity <= MAX_WAITING ? spar__resize(w->waiting, capacity, sizeof *grown) : NULL;
-        if (!grown) {
-            spar__free(it.name);
+        if (!grown)
             return capacity <= MAX_WAITING
                        ? SPAR_ERR_MEMORY
                        : spar__fail(SPAR_ERR_LIMIT, "%s: %d rows wait to be written", w->path,
                                     MAX_WAITING);
-        }
         w->waiting = grown;
         w->capacity = capacity;
     }
     w->waiting[w->n_waiting++] = it;
     return spar__seconds() - w->flushed >= 1 ? spar_metrics_flush(w) : SPAR_OK;
+}
+
+/* Series come in the same order step after step, so the next name is usually found at once. */
+static const char *keep_name(spar_metrics_writer *w, const char *name) {
+    for (size_t i = 0; i < w->n_names; i++) {
+        size_t at = (w->name_hint + i) % w->n_names;
+        if (strcmp(w->names[at], name)) continue;
+        w->name_hint = at + 1;
+        return w->names[at];
+    }
+    if (w->n_names == w->name_room) {
+        size_t room = w->name_room ? w->name_room * 2 : 64;
+        char **grown = spar__resize(w->names, room, sizeof *grown);
+        if (!grown) return NULL;
+        w->names = grown;
+        w->name_room = room;
+    }
+    char *copy = spar__copy_string(name);
+    if (copy) w->names[w->n_names++] = copy;
+    return copy;
 }
 
 static spar_status check_step(const spar_metrics_writer *w, uint64_t step) {
@@ -239,7 +259,7 @@ spar_status spar_metrics_add(spar_metrics_writer *w, const spar_metrics_row *row
 spar_status spar_metrics_add_value(spar_metrics_writer *w, uint64_t step, const char *name,
                                    double value) {
     SPAR_TRY(check_step(w, step));
-    waiting it = {step, {value}, spar__copy_string(name)};
+    waiting it = {step, {value}, keep_name(w, name)};
     return it.name ? wait_for_write(w, it) : SPAR_ERR_MEMORY;
 }
 

@@ -69,11 +69,29 @@ void spar__records_log(spar__records *r, uint64_t step, const spar__step_record 
     fflush(r->log);
 }
 
-void spar__records_add(spar__records *r, const spar_metrics_row *row) {
-    if (!r->metrics || !spar_metrics_add(r->metrics, row) || r->warned) return;
+static void missing(spar__records *r, uint64_t step) {
+    if (r->warned) return;
     spar__log(SPAR_LOG_WARNING, "%s; metrics are missing from step %llu on", spar_error(),
-              (unsigned long long)row->step);
+              (unsigned long long)step);
     r->warned = true;
+}
+
+void spar__records_add(spar__records *r, const spar_metrics_row *row) {
+    if (r->metrics && spar_metrics_add(r->metrics, row)) missing(r, row->step);
+}
+
+typedef struct told {
+    spar__records *records;
+    uint64_t step;
+} told;
+
+static void add_value(void *context, const char *name, double value) {
+    const told *t = context;
+    if (spar_metrics_add_value(t->records->metrics, t->step, name, value)) missing(t->records, t->step);
+}
+
+void spar__records_observe(spar__records *r, uint64_t step, const spar__observer *observer) {
+    if (r->metrics) spar__observer_each(observer, add_value, &(told){r, step});
 }
 
 spar_status spar__records_close(spar__records *r) {

@@ -18,6 +18,8 @@ void spar__records_log(spar__records *records, uint64_t step, const spar__step_r
 /* The numbers of a step among the metrics; again for the same step replaces them. Metrics that
  * cannot be written are a warning, once: they are no reason to lose a run. */
 void spar__records_add(spar__records *records, const spar_metrics_row *row);
+/* The same for what the layers told in a step. */
+void spar__records_observe(spar__records *records, uint64_t step, const spar__observer *observer);
 spar_status spar__records_close(spar__records *records); /* frees it in either case */
 
 #endif

@@ -86,6 +86,7 @@ static spar_status after_step(spar__run *run, spar_train_result *result) {
     bool last = step >= run->steps;
     if (due(set->eval_every, step) && !last) SPAR_TRY(evaluate(run, result));
     spar__records_add(run->records, &run->row);
+    spar__records_observe(run->records, step, run->trainer.observer);
     double start = spar__seconds();
     if (due(set->sample_every, step) && run->options->sample)
         SPAR_TRY(run->options->sample(run->options->sample_context, run->model, step,

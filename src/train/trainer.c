@@ -30,13 +30,14 @@ spar_status spar__trainer_create(spar__trainer *t, const spar__train_settings *s
     if (!spar__mul((size_t)set->batch, (size_t)set->length, &rows))
         return spar__fail(SPAR_ERR_LIMIT, "train.batch · train.length: too large");
     t->arena = spar__arena_create(ARENA_BLOCK);
+    t->observer = spar__observer_create();
     t->sequences = spar__array((size_t)set->batch, sizeof *t->sequences);
     t->positions = spar__array(rows, sizeof *t->positions);
     t->batch.inputs = spar__array(rows, sizeof(int32_t));
     t->batch.targets = spar__array(rows, sizeof(int32_t));
     t->batch.first = spar__array(rows, sizeof(int32_t));
-    if (!t->arena || !t->sequences || !t->positions || !t->batch.inputs || !t->batch.targets ||
-        !t->batch.first)
+    if (!t->arena || !t->observer || !t->sequences || !t->positions || !t->batch.inputs ||
+        !t->batch.targets || !t->batch.first)
         return SPAR_ERR_MEMORY;
     for (int64_t b = 0; b < set->batch; b++) {
         t->sequences[b] = (spar__sequence){.begin = b * set->length, .count = set->length};
@@ -48,6 +49,7 @@ spar_status spar__trainer_create(spar__trainer *t, const spar__train_settings *s
 void spar__trainer_free(spar__trainer *t) {
     spar__optimiser_free(t->optimiser);
     spar__arena_free(t->arena);
+    spar__observer_free(t->observer);
     spar__free(t->sequences);
     spar__free(t->positions);
     spar__free(t->batch.inputs);
@@ -85,10 +87,12 @@ static spar_status micro_batch(spar__trainer *t, uint64_t index, double *loss) {
     SPAR_TRY(spar_batches_fill(t->train, index, &t->batch));
     spar__rows rows = rows_of(t);
     spar__pass pass = begin_pass(t, &rows, true, index);
+    pass.observer = t->observer;
+    pass.loss_scale = 1.0 / (double)t->set.accumulation;
     spar__loss_options options = {.smoothing = t->set.label_smoothing,
                                   .z_loss = t->set.z_loss,
                                   .logit_scale = 1,
-                                  .scale = 1.0 / (double)t->set.accumulation};
+                                  .scale = pass.loss_scale};
     double sum = 0;
     int64_t count = 0;
     spar__tensor *hidden = spar__model_hidden(&pass, t->model, t->batch.inputs);
@@ -102,6 +106,7 @@ static spar_status micro_batch(spar__trainer *t, uint64_t index, double *loss) {
 spar_status spar__trainer_step(spar__trainer *t, uint64_t steps, spar__step_record *record) {
     uint64_t n = (uint64_t)t->set.accumulation;
     spar__step_record r = {0};
+    spar__observer_begin(t->observer);
     for (uint64_t i = 0; i < n; i++) {
         double loss;
         spar_status status = micro_batch(t, t->step * n + i, &loss);
@@ -111,6 +116,8 @@ spar_status spar__trainer_step(spar__trainer *t, uint64_t steps, spar__step_reco
         }
         r.loss += loss / (double)n;
     }
+    SPAR_TRY(spar__observer_end(t->observer, t->step + 1));
+    r.auxiliary = spar__observer_loss(t->observer);
     r.grad_norm = spar__optimiser_grad_norm(t->optimiser);
     r.lr = spar__schedule_rate(&t->set.schedule, spar__optimiser_lr(t->optimiser), t->step, steps);
     *record = r;

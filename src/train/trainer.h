@@ -4,6 +4,7 @@
 #define SPAR_TRAIN_TRAINER_H
 
 #include "model/model.h"
+#include "op/observe.h"
 #include "spar/data.h"
 #include "train/optimiser.h"
 #include "train/settings.h"
@@ -17,11 +18,13 @@ typedef struct spar__trainer {
     spar__sequence *sequences; /* [batch] */
     int32_t *positions;        /* [batch · length] */
     spar_batch batch;
+    spar__observer *observer;
     uint64_t step; /* steps done */
 } spar__trainer;
 
 typedef struct spar__step_record {
     double loss, grad_norm, lr;
+    double auxiliary; /* what auxiliary losses add to `loss`, which is the cross entropy alone */
 } spar__step_record;
 
 /* Makes the model trainable. `section` is "train" (for the optimiser); `set` has its length. The

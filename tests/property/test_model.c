@@ -18,6 +18,7 @@
 #include "block/block.h"
 #include "model/model.h"
 #include "op/cache.h"
+#include "op/observe.h"
 
 enum { VOCABULARY = 23, LENGTH = 19, SEQUENCES = 2, ROWS = LENGTH * SEQUENCES };
 
@@ -72,14 +73,19 @@ static void fill(batch *b) {
 
 static double loss_of(const spar_model *m, const batch *b, spar__arena *arena, bool record) {
     spar__arena_rewind(arena, (spar__arena_mark){0});
+    spar__observer *observer = spar__observer_create();
+    spar__observer_begin(observer);
     spar__pass pass = {.arena = arena, .rows = &b->rows, .recording = record, .training = record};
+    pass.observer = observer;
     spar__loss_options o = {.smoothing = 0.1, .logit_scale = 1, .scale = 1};
     double sum = 0;
     int64_t count = 1;
     spar__model_loss(&pass, m, spar__model_hidden(&pass, m, b->tokens), b->targets, &o, &sum, &count);
     if (record) spar__run_backward(&pass, NULL);
     if (pass.status) fail_msg("%s", spar_error());
-    return sum / (double)count;
+    double loss = sum / (double)count + spar__observer_loss(observer);
+    spar__observer_free(observer);
+    return loss;
 }
 
 static void clear_gradients(spar_model *m) {
