@@ -2,10 +2,10 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/text.h"
 #include "model/inside.h"
 
-static const char *const architectures[] = {"decoder", NULL};
+enum { DECODER, ENCODER, ENCODER_DECODER };
+static const char *const architectures[] = {"decoder", "encoder", "encoder-decoder", NULL};
 static const char *const norm_kinds[] = {"layer", "rms", NULL};
 
 typedef struct model_options {
@@ -24,7 +24,8 @@ static const spar_option model_table[] = {
     {"dropout", SPAR_OPTION_REAL, offsetof(model_options, dropout), 0, 0, 0.95, NULL, ""},
     {0}};
 static const char *const model_sections[] = {"norm",       "residual",   "position",    "attention",
-                                             "projection", "feedforward", "head",       "embedding", NULL};
+                                             "projection", "feedforward", "head",       "embedding",
+                                             "encoder",    "decoder",    NULL};
 
 typedef struct norm_options {
     int kind;
@@ -56,138 +57,94 @@ static const char *const attention_sections[] = {"pattern", NULL};
 
 typedef struct embedding_options {
     double scale;
-    bool norm;
+    bool norm, shared;
 } embedding_options;
 
 static const spar_option embedding_table[] = {
     {"scale", SPAR_OPTION_REAL, offsetof(embedding_options, scale), 1, -1e6, 1e6, NULL, ""},
     {"norm", SPAR_OPTION_BOOL, offsetof(embedding_options, norm), 0, 0, 1, NULL, ""},
+    {"shared", SPAR_OPTION_BOOL, offsetof(embedding_options, shared), 1, 0, 1, NULL, "with the encoder"},
     {0}};
-
-/* ---- Choosing kinds ---- */
-
-typedef const spar__kind *(*kind_table)(int index);
 
 /* Patterns are a public struct that begins with the same three members. */
 static const spar__kind *pattern_at(int index) { return (const spar__kind *)spar_pattern_at(index); }
 
-static spar_status unknown_kind(const char *where, const char *name, const char *const *names, int n) {
-    char list[256] = "";
-    for (int i = 0; i < n; i++) {
-        size_t used = strlen(list);
-        snprintf(list + used, sizeof list - used, "%s'%s'", i ? ", " : "", names[i]);
-    }
-    int near = spar__nearest(name, names, n);
-    return spar__fail(SPAR_ERR_CONFIG, "%s: unknown kind '%.40s'%s%s%s; there are %s", where, name,
-                      near >= 0 ? "; did you mean '" : "", near >= 0 ? names[near] : "",
-                      near >= 0 ? "'?" : "", list);
-}
-
-/* `value` is a name or an object with "kind"; NULL takes the table's `fallback`. */
-static spar_status choose(const json_t *value, const char *where, kind_table at, const char *fallback,
-                          spar__choice *out) {
-    static const char *const also[] = {"kind", NULL};
-    const json_t *object = json_is_object(value) ? value : NULL;
-    const char *name = object ? json_string_value(json_object_get(object, "kind"))
-                       : value ? json_string_value(value)
-                               : fallback;
-    if (!name)
-        return spar__fail(SPAR_ERR_CONFIG, "%s: expected a name or an object with \"kind\"", where);
-    const char *names[64];
-    int n = 0;
-    const spar__kind *kind = NULL;
-    for (const spar__kind *k; n < 64 && (k = at(n)); n++) {
-        names[n] = k->name;
-        if (strcmp(k->name, name) == 0) kind = k;
-    }
-    if (!kind) return unknown_kind(where, name, names, n);
-    void *options = spar__alloc(kind->options_size);
-    if (!options) return SPAR_ERR_MEMORY;
-    spar_status status = spar__options_read(object, where, kind->options, also, options);
-    if (status) spar__free(options);
-    else *out = (spar__choice){kind, options};
-    return status;
-}
-
-/* A list is repeated over the layers. */
-static const json_t *of_layer(const json_t *value, int64_t layer) {
-    size_t n = json_array_size(value);
-    return json_is_array(value) && n ? json_array_get(value, (size_t)layer % n) : value;
-}
-
-static spar_status choose_residual(const json_t *value, const spar__residual_kind **out) {
-    const char *name = value ? json_string_value(value) : "pre-norm", *names[16];
-    int n = 0;
-    if (!name) return spar__fail(SPAR_ERR_CONFIG, "model.residual: expected a name");
-    for (const spar__residual_kind *k; n < 16 && (k = spar__residual_at(n)); n++) {
-        names[n] = k->name;
-        if (strcmp(k->name, name) == 0) return *out = k, SPAR_OK;
-    }
-    return unknown_kind("model.residual", name, names, n);
-}
-
 /* ---- Building ---- */
 
-static void declare_norm(spar_model *m, const norm_options *o, const char *name, spar__norm_layer *out) {
+static void declare_norm(spar_model *m, const spar__stack *s, const norm_options *o, const char *name,
+                         spar__norm_layer *out) {
     char full[64];
     out->eps = o->eps;
     out->center = o->kind == 0;
     snprintf(full, sizeof full, "%s.weight", name);
-    out->weight = spar__declare_vector(&m->params, full, 1, m->shape.d_model);
+    out->weight = spar__declare_vector(&m->params, full, 1, s->shape.d_model);
     snprintf(full, sizeof full, "%s.bias", name);
-    if (out->center && o->bias) out->bias = spar__declare_vector(&m->params, full, 0, m->shape.d_model);
+    if (out->center && o->bias) out->bias = spar__declare_vector(&m->params, full, 0, s->shape.d_model);
 }
 
 static spar_status make_self(size_t size, void **out) {
     return (*out = spar__alloc(size ? size : 1)) ? SPAR_OK : SPAR_ERR_MEMORY;
 }
 
-static spar_status build_block(spar_model *m, const norm_options *norm, double scale, int64_t i) {
-    spar__block *b = &m->blocks[i];
-    const json_t *c = m->config;
-    b->index = (int)i;
-    b->shape = &m->shape;
-    b->attention_scale = scale;
-    b->dropout = m->dropout;
-    b->position = (const spar__position_kind *)m->position.kind;
-    b->position_self = m->position_self;
-    SPAR_TRY(choose_residual(of_layer(json_object_get(c, "residual"), i), &b->residual));
+static void set_prefix(spar_model *m, const spar__stack *s) {
+    snprintf(m->params.prefix, sizeof m->params.prefix, "%s", s->prefix);
+}
+
+static spar_status choose_kinds(spar__stack *s, spar__block *b) {
+    const json_t *c = s->config;
+    int64_t i = b->index;
     const json_t *pattern = json_object_get(json_object_get(c, "attention"), "pattern");
-    SPAR_TRY(choose(of_layer(pattern, i), "model.attention.pattern", pattern_at, "causal", &b->pattern));
-    SPAR_TRY(choose(of_layer(json_object_get(c, "projection"), i), "model.projection", spar__projection_at,
-                    "dense", &b->projection));
-    SPAR_TRY(choose(of_layer(json_object_get(c, "feedforward"), i), "model.feedforward",
-                    spar__feedforward_at, "dense", &b->feedforward));
+    const char *sees = strcmp(s->name, "encoder") == 0 ? "full" : "causal";
+    SPAR_TRY(spar__choose_residual(spar__of_layer(json_object_get(c, "residual"), i), s->where, &b->residual));
+    SPAR_TRY(spar__choose(spar__of_layer(pattern, i), s->where, "attention.pattern", pattern_at, sees,
+                          &b->pattern));
+    SPAR_TRY(spar__choose(spar__of_layer(json_object_get(c, "projection"), i), s->where, "projection",
+                          spar__projection_at, "dense", &b->projection));
+    return spar__choose(spar__of_layer(json_object_get(c, "feedforward"), i), s->where, "feedforward",
+                        spar__feedforward_at, "dense", &b->feedforward);
+}
+
+static spar_status build_block(spar_model *m, spar__stack *s, const norm_options *norm, double scale,
+                               int64_t i) {
+    spar__block *b = &s->blocks[i];
+    b->index = (int)i;
+    b->shape = &s->shape;
+    b->attention_scale = scale;
+    b->dropout = s->dropout;
+    b->position = (const spar__position_kind *)s->position.kind;
+    b->position_self = s->position_self;
+    SPAR_TRY(choose_kinds(s, b));
     const spar__projection_kind *p = (const spar__projection_kind *)b->projection.kind;
     const spar__feedforward_kind *f = (const spar__feedforward_kind *)b->feedforward.kind;
     SPAR_TRY(make_self(p->self_size, &b->projection_self));
     SPAR_TRY(make_self(f->self_size, &b->feedforward_self));
-    snprintf(m->params.prefix, sizeof m->params.prefix, "blk.%lld.", (long long)i);
-    declare_norm(m, norm, "attn_norm", &b->norm[0]);
-    SPAR_TRY(p->declare(&m->params, &m->shape, b->projection.options, b->projection_self));
-    if (b->residual->norms > 1) declare_norm(m, norm, "ffn_norm", &b->norm[1]);
-    SPAR_TRY(f->declare(&m->params, &m->shape, b->feedforward.options, b->feedforward_self));
-    m->params.prefix[0] = 0;
+    snprintf(m->params.prefix, sizeof m->params.prefix, "%sblk.%lld.", s->prefix, (long long)i);
+    declare_norm(m, s, norm, "attn_norm", &b->norm[0]);
+    SPAR_TRY(p->declare(&m->params, &s->shape, b->projection.options, b->projection_self));
+    if (b->residual->norms > 1) declare_norm(m, s, norm, "ffn_norm", &b->norm[1]);
+    SPAR_TRY(f->declare(&m->params, &s->shape, b->feedforward.options, b->feedforward_self));
+    set_prefix(m, s);
     return m->params.status;
 }
 
-static spar_status read_shape(spar_model *m, double *attention_scale) {
+static spar_status read_shape(spar__stack *s, double *attention_scale) {
     model_options o;
     attention_options a;
-    SPAR_TRY(spar__options_read(m->config, "model", model_table, model_sections, &o));
-    SPAR_TRY(spar__options_read(json_object_get(m->config, "attention"), "model.attention", attention_table,
+    char where[48];
+    SPAR_TRY(spar__options_read(s->config, s->where, model_table, model_sections, &o));
+    snprintf(where, sizeof where, "%s.attention", s->where);
+    SPAR_TRY(spar__options_read(json_object_get(s->config, "attention"), where, attention_table,
                                 attention_sections, &a));
     if (!a.n_kv_heads) a.n_kv_heads = a.n_heads;
     if (a.n_heads % a.n_kv_heads)
-        return spar__fail(SPAR_ERR_CONFIG,
-                          "model.attention.n_kv_heads: %lld does not divide n_heads, %lld",
+        return spar__fail(SPAR_ERR_CONFIG, "%s.n_kv_heads: %lld does not divide n_heads, %lld", where,
                           (long long)a.n_kv_heads, (long long)a.n_heads);
     if (!a.head_dim && o.d_model % a.n_heads)
         return spar__fail(SPAR_ERR_CONFIG,
-                          "model.attention.n_heads: %lld does not divide d_model, %lld, and head_dim is not given",
+                          "%s.n_heads: %lld does not divide d_model, %lld, and head_dim is not given", where,
                           (long long)a.n_heads, (long long)o.d_model);
-    m->dropout = o.dropout;
-    m->shape = (spar__shape){.d_model = o.d_model,
+    s->dropout = o.dropout;
+    s->shape = (spar__shape){.d_model = o.d_model,
                              .n_layers = o.n_layers,
                              .context = o.context,
                              .vocab_size = o.vocab_size,
@@ -197,43 +154,97 @@ static spar_status read_shape(spar_model *m, double *attention_scale) {
                              .bias = a.bias,
                              .output_bias = a.output_bias,
                              .std = o.init_std};
-    m->shape.residual_std = o.n_layers ? o.init_std / sqrt(2.0 * (double)o.n_layers) : o.init_std;
-    *attention_scale = a.scale > 0 ? a.scale : 1 / sqrt((double)m->shape.head_dim);
+    s->shape.residual_std = o.n_layers ? o.init_std / sqrt(2.0 * (double)o.n_layers) : o.init_std;
+    *attention_scale = a.scale > 0 ? a.scale : 1 / sqrt((double)s->shape.head_dim);
+    return SPAR_OK;
+}
+
+/* The table of the first stack serves all that do not want their own. */
+static spar_status build_embedding(spar_model *m, spar__stack *s, const norm_options *norm) {
+    embedding_options o;
+    char where[48];
+    snprintf(where, sizeof where, "%s.embedding", s->where);
+    SPAR_TRY(spar__options_read(json_object_get(s->config, "embedding"), where, embedding_table, NULL, &o));
+    s->embedding_scale = o.scale;
+    const spar__stack *first = &m->stacks[0];
+    if (s == first || !o.shared) {
+        if (s == first) m->params.prefix[0] = 0;
+        s->embedding = spar__declare_matrix(&m->params, "token_embd.weight", s->shape.std,
+                                            s->shape.vocab_size, s->shape.d_model);
+        set_prefix(m, s);
+    } else if (s->shape.d_model != first->shape.d_model || s->shape.vocab_size != first->shape.vocab_size) {
+        return spar__fail(SPAR_ERR_CONFIG,
+                          "%s.shared: true, but d_model or vocab_size differ from the encoder's", where);
+    } else {
+        s->embedding = first->embedding;
+    }
+    if (o.norm) declare_norm(m, s, norm, "token_embd_norm", &s->embedding_norm);
+    return m->params.status;
+}
+
+static spar_status build_stack(spar_model *m, spar__stack *s) {
+    double scale = 0;
+    norm_options norm;
+    char where[48];
+    const json_t *c = s->config;
+    SPAR_TRY(read_shape(s, &scale));
+    set_prefix(m, s);
+    snprintf(where, sizeof where, "%s.norm", s->where);
+    SPAR_TRY(spar__options_read(json_object_get(c, "norm"), where, norm_table, NULL, &norm));
+    SPAR_TRY(build_embedding(m, s, &norm));
+    SPAR_TRY(spar__choose(json_object_get(c, "position"), s->where, "position", spar__position_at, "learned",
+                          &s->position));
+    const spar__position_kind *position = (const spar__position_kind *)s->position.kind;
+    SPAR_TRY(make_self(position->self_size, &s->position_self));
+    if (position->declare)
+        SPAR_TRY(position->declare(&m->params, &s->shape, s->position.options, s->position_self));
+    s->blocks = spar__array((size_t)s->shape.n_layers, sizeof *s->blocks);
+    if (!s->blocks) return SPAR_ERR_MEMORY;
+    for (int64_t i = 0; i < s->shape.n_layers; i++) SPAR_TRY(build_block(m, s, &norm, scale, i));
+    if (s->shape.n_layers && s->blocks[s->shape.n_layers - 1].residual->final_norm)
+        declare_norm(m, s, &norm, "output_norm", &s->final_norm);
+    m->params.prefix[0] = 0;
+    return m->params.status;
+}
+
+static spar_status build_head(spar_model *m) {
+    const spar__stack *last = spar__model_last(m);
+    SPAR_TRY(spar__choose(json_object_get(m->config, "head"), "model", "head", spar__head_at, "tied", &m->head));
+    const spar__head_kind *head = (const spar__head_kind *)m->head.kind;
+    SPAR_TRY(make_self(head->self_size, &m->head_self));
+    SPAR_TRY(head->declare(&m->params, &last->shape, m->head.options, last->embedding, m->head_self));
+    return m->params.status;
+}
+
+/* One stack's configuration: the common one with its own section over it. */
+static spar_status add_stack(spar_model *m, const char *name, bool alone) {
+    spar__stack *s = &m->stacks[m->n_stacks++];
+    s->name = name;
+    if (!alone) snprintf(s->prefix, sizeof s->prefix, "%.3s.", name);
+    snprintf(s->where, sizeof s->where, alone ? "model" : "model.%s", name);
+    const json_t *own = json_object_get(m->config, name);
+    if (own && !json_is_object(own))
+        return spar__fail(SPAR_ERR_CONFIG, "model.%s: expected an object", name);
+    s->config = own ? spar__merged(m->config, own) : json_deep_copy(m->config);
+    if (!s->config) return SPAR_ERR_MEMORY;
+    /* What sections may not say again is refused as unknown within them. */
+    if (json_object_get(own, "encoder") || json_object_get(own, "decoder") || json_object_get(own, "head"))
+        return spar__fail(SPAR_ERR_CONFIG, "model.%s: sections encoder, decoder and head stand in \"model\"",
+                          name);
     return SPAR_OK;
 }
 
 static spar_status build(spar_model *m) {
-    double scale = 0;
-    norm_options norm;
-    embedding_options embedding;
-    const json_t *c = m->config;
-    SPAR_TRY(read_shape(m, &scale));
-    const spar__shape *s = &m->shape;
-    SPAR_TRY(spar__options_read(json_object_get(c, "norm"), "model.norm", norm_table, NULL, &norm));
-    SPAR_TRY(spar__options_read(json_object_get(c, "embedding"), "model.embedding", embedding_table, NULL,
-                                &embedding));
-    m->embedding_scale = embedding.scale;
-    m->embedding = spar__declare_matrix(&m->params, "token_embd.weight", s->std, s->vocab_size, s->d_model);
-    if (embedding.norm) declare_norm(m, &norm, "token_embd_norm", &m->embedding_norm);
-
-    SPAR_TRY(choose(json_object_get(c, "position"), "model.position", spar__position_at, "learned",
-                    &m->position));
-    const spar__position_kind *position = (const spar__position_kind *)m->position.kind;
-    SPAR_TRY(make_self(position->self_size, &m->position_self));
-    if (position->declare)
-        SPAR_TRY(position->declare(&m->params, s, m->position.options, m->position_self));
-
-    m->blocks = spar__array((size_t)s->n_layers, sizeof *m->blocks);
-    if (!m->blocks) return SPAR_ERR_MEMORY;
-    for (int64_t i = 0; i < s->n_layers; i++) SPAR_TRY(build_block(m, &norm, scale, i));
-    if (s->n_layers && m->blocks[s->n_layers - 1].residual->final_norm)
-        declare_norm(m, &norm, "output_norm", &m->final_norm);
-
-    SPAR_TRY(choose(json_object_get(c, "head"), "model.head", spar__head_at, "tied", &m->head));
-    const spar__head_kind *head = (const spar__head_kind *)m->head.kind;
-    SPAR_TRY(make_self(head->self_size, &m->head_self));
-    SPAR_TRY(head->declare(&m->params, s, m->head.options, m->embedding, m->head_self));
-    return m->params.status;
+    const json_t *name = json_object_get(m->config, "architecture");
+    int architecture = DECODER;
+    for (int i = 0; json_is_string(name) && architectures[i]; i++)
+        if (strcmp(json_string_value(name), architectures[i]) == 0) architecture = i;
+    m->architecture = architectures[architecture];
+    bool both = architecture == ENCODER_DECODER;
+    if (both || architecture == ENCODER) SPAR_TRY(add_stack(m, "encoder", !both));
+    if (both || architecture == DECODER) SPAR_TRY(add_stack(m, "decoder", !both));
+    for (int i = 0; i < m->n_stacks; i++) SPAR_TRY(build_stack(m, &m->stacks[i]));
+    return build_head(m);
 }
 
 spar_status spar__model_build(const json_t *config, spar_model **out) {

@@ -90,10 +90,10 @@ static spar_status open_model(spar__gguf *file, const char *path, spar_model **o
     SPAR_TRY_GOTO(fail, spar__model_prepare(m));
     if (spar__gguf_find(file, "tokenizer.ggml.model", NULL)) {
         SPAR_TRY_GOTO(fail, spar__tokenizer_from_gguf(file, &m->tokenizer));
-        if (spar_tokenizer_size(m->tokenizer) > m->shape.vocab_size)
+        if (spar_tokenizer_size(m->tokenizer) > spar_model_vocab_size(m))
             SPAR_TRY_GOTO(fail, spar__fail(SPAR_ERR_FORMAT, "%s: tokenizer of %d ids, vocab_size is %lld",
                                            path, spar_tokenizer_size(m->tokenizer),
-                                           (long long)m->shape.vocab_size));
+                                           (long long)spar_model_vocab_size(m)));
     }
     *out = m;
     return SPAR_OK;

@@ -7,16 +7,33 @@
 #include "head/head.h"
 #include "model/model.h"
 
-struct spar_model {
-    json_t *config; /* the "model" section */
+/* The layers that one kind of sequence runs through. A model is one stack (a decoder or an encoder) or
+ * two (encoder–decoder): what differs between them is what the sections "encoder" and "decoder" of
+ * its configuration say; the rest they have in common. */
+typedef struct spar__stack {
+    const char *name; /* "encoder" or "decoder" */
+    char prefix[8];   /* of its parameters: "", or "enc." and "dec." where there are two */
+    char where[24];   /* its section, for messages: "model" or "model.encoder" */
+    json_t *config;   /* the "model" section with its own section merged into it */
     spar__shape shape;
-    spar__builder params;
-    spar__param *embedding;
+    spar__param *embedding; /* the first stack's, unless it has its own */
     double embedding_scale, dropout;
     spar__norm_layer embedding_norm, final_norm; /* weight NULL = none */
-    spar__choice position, head;
-    void *position_self, *head_self;
-    spar__block *blocks; /* [n_layers] */
+    spar__choice position;
+    void *position_self;
+    spar__block *blocks; /* [shape.n_layers] */
+} spar__stack;
+
+enum { SPAR__MAX_STACKS = 2 };
+
+struct spar_model {
+    json_t *config; /* the "model" section */
+    spar__builder params;
+    const char *architecture;
+    spar__stack stacks[SPAR__MAX_STACKS]; /* as they run: the last one's output enters the head */
+    int n_stacks;
+    spar__choice head;
+    void *head_self;
     bool recompute;
 
     void *weights;   /* memory of our own for the weights, or NULL when they lie in `file` */
@@ -24,6 +41,23 @@ struct spar_model {
     spar__gguf *file;
     spar_tokenizer *tokenizer;
 };
+
+static inline spar__stack *spar__model_last(const spar_model *m) {
+    return (spar__stack *)&m->stacks[m->n_stacks - 1];
+}
+
+/* ---- Choosing kinds (choose.c) ---- */
+
+typedef const spar__kind *(*spar__kind_table)(int index);
+
+/* `value` is a name or an object with "kind"; NULL takes the table's `fallback`. */
+spar_status spar__choose(const json_t *value, const char *where, const char *key, spar__kind_table at,
+                         const char *fallback, spar__choice *out);
+spar_status spar__choose_residual(const json_t *value, const char *where, const spar__residual_kind **out);
+/* The same object, or the item of a list that is repeated over the layers. */
+const json_t *spar__of_layer(const json_t *value, int64_t layer);
+/* `base` with `over` put over it, object by object; an object of another kind replaces the whole. */
+json_t *spar__merged(const json_t *base, const json_t *over);
 
 /* A model of a "model" section with its parameters described, but no weights. */
 spar_status spar__model_build(const json_t *config, spar_model **out);

@@ -48,8 +48,13 @@ spar_status spar__model_allocate(spar_model *m, spar__type type) {
 }
 
 spar_status spar__model_prepare(spar_model *m) {
-    const spar__position_kind *position = (const spar__position_kind *)m->position.kind;
-    return position->prepare ? position->prepare(&m->shape, m->position.options, m->position_self) : SPAR_OK;
+    for (int i = 0; i < m->n_stacks; i++) {
+        spar__stack *s = &m->stacks[i];
+        const spar__position_kind *position = (const spar__position_kind *)s->position.kind;
+        if (position->prepare)
+            SPAR_TRY(position->prepare(&s->shape, s->position.options, s->position_self));
+    }
+    return SPAR_OK;
 }
 
 /* Element i of the parameter is draw i of a stream of its own, whatever the type; `row` has room for
@@ -105,22 +110,27 @@ spar_status spar_model_create(const spar_config *config, uint64_t seed, spar_mod
 
 static void free_choice(spar__choice *c) { spar__free(c->options); }
 
-void spar_model_free(spar_model *m) {
-    if (!m) return;
-    for (int64_t i = 0; m->blocks && i < m->shape.n_layers; i++) {
-        spar__block *b = &m->blocks[i];
+static void free_stack(spar__stack *s) {
+    for (int64_t i = 0; s->blocks && i < s->shape.n_layers; i++) {
+        spar__block *b = &s->blocks[i];
         free_choice(&b->pattern);
         free_choice(&b->projection);
         free_choice(&b->feedforward);
         spar__free(b->projection_self);
         spar__free(b->feedforward_self);
     }
-    spar__free(m->blocks);
-    const spar__position_kind *position = (const spar__position_kind *)m->position.kind;
-    if (position && position->release && m->position_self) position->release(m->position_self);
-    free_choice(&m->position);
+    spar__free(s->blocks);
+    const spar__position_kind *position = (const spar__position_kind *)s->position.kind;
+    if (position && position->release && s->position_self) position->release(s->position_self);
+    free_choice(&s->position);
+    spar__free(s->position_self);
+    json_decref(s->config);
+}
+
+void spar_model_free(spar_model *m) {
+    if (!m) return;
+    for (int i = 0; i < m->n_stacks; i++) free_stack(&m->stacks[i]);
     free_choice(&m->head);
-    spar__free(m->position_self);
     spar__free(m->head_self);
     for (int i = 0; i < m->params.n_params; i++) spar__param_free(m->params.params[i]);
     spar__free(m->params.params);
@@ -135,26 +145,30 @@ void spar_model_free(spar_model *m) {
 int spar__model_n_params(const spar_model *m) { return m->params.n_params; }
 spar__param *spar__model_param(spar_model *m, int index) { return m->params.params[index]; }
 const json_t *spar__model_config(const spar_model *m) { return m->config; }
-const spar__shape *spar__model_shape(const spar_model *m) { return &m->shape; }
+const spar__shape *spar__model_shape(const spar_model *m) { return &spar__model_last(m)->shape; }
 
 spar__attend_options spar__model_attention(const spar_model *m, int64_t layer) {
-    const spar__block *b = &m->blocks[layer];
-    return (spar__attend_options){.n_heads = m->shape.n_heads,
-                                  .n_kv_heads = m->shape.n_kv_heads,
-                                  .head_dim = m->shape.head_dim,
+    const spar__stack *s = spar__model_last(m);
+    const spar__block *b = &s->blocks[layer];
+    return (spar__attend_options){.n_heads = s->shape.n_heads,
+                                  .n_kv_heads = s->shape.n_kv_heads,
+                                  .head_dim = s->shape.head_dim,
                                   .scale = b->attention_scale,
                                   .kind = (const spar_pattern_kind *)b->pattern.kind,
                                   .pattern = b->pattern.options};
 }
 
 const spar_tokenizer *spar_model_tokenizer(const spar_model *m) { return m->tokenizer; }
-int32_t spar_model_vocab_size(const spar_model *m) { return (int32_t)m->shape.vocab_size; }
-int64_t spar_model_context(const spar_model *m) { return m->shape.context; }
+int32_t spar_model_vocab_size(const spar_model *m) { return (int32_t)spar__model_last(m)->shape.vocab_size; }
+int64_t spar_model_context(const spar_model *m) { return spar__model_last(m)->shape.context; }
 void spar__model_set_recompute(spar_model *m, bool recompute) { m->recompute = recompute; }
 
 void spar__model_set_dropout(spar_model *m, double dropout) {
-    m->dropout = dropout;
-    for (int64_t i = 0; i < m->shape.n_layers; i++) m->blocks[i].dropout = dropout;
+    for (int i = 0; i < m->n_stacks; i++) {
+        spar__stack *s = &m->stacks[i];
+        s->dropout = dropout;
+        for (int64_t l = 0; l < s->shape.n_layers; l++) s->blocks[l].dropout = dropout;
+    }
 }
 
 void spar__model_set_tokenizer(spar_model *m, spar_tokenizer *tokenizer) {

@@ -14,12 +14,11 @@ static size_t stored_bytes(const spar__param *p, spar__type type) {
 
 /* Elements of weights that one decoded token reads: the head, a row of each embedding, norms, and
  * what each layer's kinds say. */
-static double read_per_token(const spar_model *m) {
-    const spar__shape *s = &m->shape;
-    const spar__head_kind *head = (const spar__head_kind *)m->head.kind;
-    double n = (double)head->read_per_token(s, m->head.options) + 2.0 * (double)s->d_model;
+static double read_of_stack(const spar__stack *stack) {
+    const spar__shape *s = &stack->shape;
+    double n = 0;
     for (int64_t i = 0; i < s->n_layers; i++) {
-        const spar__block *b = &m->blocks[i];
+        const spar__block *b = &stack->blocks[i];
         n += (double)((const spar__projection_kind *)b->projection.kind)
                  ->read_per_token(s, b->projection.options);
         n += (double)((const spar__feedforward_kind *)b->feedforward.kind)
@@ -29,14 +28,29 @@ static double read_per_token(const spar_model *m) {
     return n;
 }
 
-static double attention_flops(const spar_model *m) {
-    double flops = 0, width = (double)(m->shape.n_heads * m->shape.head_dim);
-    for (int64_t i = 0; i < m->shape.n_layers; i++) {
-        const spar__block *b = &m->blocks[i];
+static double read_per_token(const spar_model *m) {
+    const spar__stack *last = spar__model_last(m);
+    const spar__head_kind *head = (const spar__head_kind *)m->head.kind;
+    return (double)head->read_per_token(&last->shape, m->head.options) + 2.0 * (double)last->shape.d_model +
+           read_of_stack(last);
+}
+
+static double attention_flops(const spar__stack *s) {
+    double flops = 0, width = (double)(s->shape.n_heads * s->shape.head_dim);
+    for (int64_t i = 0; i < s->shape.n_layers; i++) {
+        const spar__block *b = &s->blocks[i];
         const spar_pattern_kind *kind = (const spar_pattern_kind *)b->pattern.kind;
-        flops += 4 * width * kind->seen(b->pattern.options, m->shape.context) / (double)m->shape.context;
+        flops += 4 * width * kind->seen(b->pattern.options, s->shape.context) / (double)s->shape.context;
     }
     return flops;
+}
+
+/* For each token and layer some twenty vectors of width d_model that the backward pass needs. */
+static double activations(const spar_model *m, double rows) {
+    double n = 0;
+    for (int i = 0; i < m->n_stacks; i++)
+        n += rows * 20 * (double)m->stacks[i].shape.d_model * (double)m->stacks[i].shape.n_layers;
+    return n;
 }
 
 static void plan(const spar_model *m, spar__type type, const json_t *train, spar_plan *out) {
@@ -48,15 +62,13 @@ static void plan(const spar_model *m, spar__type type, const json_t *train, spar
     }
     double read = read_per_token(m);
     p.bytes_per_token = (uint64_t)(read * (double)p.weight_bytes / (double)(p.parameters ? p.parameters : 1));
-    int64_t length = m->shape.context < 1024 ? m->shape.context : 1024;
+    int64_t context = spar_model_context(m), length = context < 1024 ? context : 1024;
     p.cache_bytes_per_1k = spar__model_cache_bytes(m, 1, length, PLAN_CHUNK, SPAR__F32);
-    p.flops_per_token = 2 * read + attention_flops(m);
-    /* Weights, gradients and two moments; and for each token and layer some twenty vectors of width
-     * d_model that the backward pass needs. */
+    p.flops_per_token = 2 * read + attention_flops(spar__model_last(m));
+    /* Weights, gradients and two moments, and activations. */
     double rows = (double)json_integer_value(json_object_get(train, "batch")) *
                   (double)json_integer_value(json_object_get(train, "length"));
-    p.train_bytes = p.parameters * 16 +
-                    (uint64_t)(rows * 20 * 4 * (double)m->shape.d_model * (double)m->shape.n_layers);
+    p.train_bytes = p.parameters * 16 + 4 * (uint64_t)activations(m, rows);
     *out = p;
 }
 
@@ -73,13 +85,14 @@ spar_status spar_config_plan(const spar_config *config, const char *type, spar_p
 
 /* ---- Description ---- */
 
-static json_t *describe_layer(const spar_model *m, int64_t i) {
-    const spar__block *b = &m->blocks[i];
+static json_t *describe_layer(const spar_model *m, const spar__stack *s, int64_t i) {
+    const spar__block *b = &s->blocks[i];
     json_t *o = json_pack("{s:I, s:s, s:s, s:s, s:s}", "layer", (json_int_t)i, "residual", b->residual->name,
                           "attention", b->pattern.kind->name, "projection", b->projection.kind->name,
                           "feedforward", b->feedforward.kind->name);
-    char prefix[32];
-    snprintf(prefix, sizeof prefix, "blk.%lld.", (long long)i);
+    if (m->n_stacks > 1) json_object_set_new(o, "stack", json_string(s->name));
+    char prefix[40];
+    snprintf(prefix, sizeof prefix, "%sblk.%lld.", s->prefix, (long long)i);
     double parameters = 0;
     json_t *tensors = json_array();
     for (int k = 0; k < m->params.n_params; k++) {
@@ -107,9 +120,11 @@ spar_status spar_model_describe(const spar_model *m, char **json) {
         bytes += (double)row * (double)v->rows;
     }
     json_t *layers = json_array();
-    for (int64_t i = 0; i < m->shape.n_layers; i++) json_array_append_new(layers, describe_layer(m, i));
+    for (int k = 0; k < m->n_stacks; k++)
+        for (int64_t i = 0; i < m->stacks[k].shape.n_layers; i++)
+            json_array_append_new(layers, describe_layer(m, &m->stacks[k], i));
     json_t *o = json_pack(
-        "{s:s, s:I, s:I, s:I, s:I, s:f, s:o, s:O}", "architecture", "decoder", "parameters",
+        "{s:s, s:I, s:I, s:I, s:I, s:f, s:o, s:O}", "architecture", m->architecture, "parameters",
         (json_int_t)p.parameters, "bytes", (json_int_t)bytes, "bytes_per_token",
         (json_int_t)((double)p.bytes_per_token * bytes / (double)(p.weight_bytes ? p.weight_bytes : 1)),
         "cache_bytes_per_1k", (json_int_t)p.cache_bytes_per_1k, "flops_per_token", p.flops_per_token,

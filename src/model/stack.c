@@ -4,24 +4,30 @@
 #include "model/inside.h"
 #include "op/cache.h"
 
-spar__tensor *spar__model_hidden(spar__pass *pass, const spar_model *m, const int32_t *tokens) {
-    if (!spar__ok(pass)) return NULL;
+static spar__tensor *run_stack(spar__pass *pass, const spar_model *m, const spar__stack *s,
+                               const int32_t *tokens) {
     int64_t n = pass->rows->n_rows;
     for (int64_t i = 0; i < n; i++)
-        if (pass->rows->positions[i] < 0 || pass->rows->positions[i] >= m->shape.context)
-            return spar__stop(pass, spar__fail(SPAR_ERR_LIMIT, "position %d, the model's context is %lld tokens",
-                                               pass->rows->positions[i], (long long)m->shape.context));
+        if (pass->rows->positions[i] < 0 || pass->rows->positions[i] >= s->shape.context)
+            return spar__stop(pass, spar__fail(SPAR_ERR_LIMIT, "position %d, the %s's context is %lld tokens",
+                                               pass->rows->positions[i], m->n_stacks > 1 ? s->name : "model",
+                                               (long long)s->shape.context));
+    const spar__position_kind *position = (const spar__position_kind *)s->position.kind;
+    spar__tensor *x = spar__embed(pass, s->embedding, tokens, n);
+    x = spar__scaled(pass, x, s->embedding_scale);
+    if (position->embed) x = position->embed(pass, s->position_self, x);
+    if (s->embedding_norm.weight) x = spar__block_norm(pass, &s->embedding_norm, x);
+    x = spar__dropout(pass, x, s->dropout);
+    for (int64_t i = 0; i < s->shape.n_layers; i++) x = spar__block_run(pass, &s->blocks[i], x, m->recompute);
+    return s->final_norm.weight ? spar__block_norm(pass, &s->final_norm, x) : x;
+}
+
+spar__tensor *spar__model_hidden(spar__pass *pass, const spar_model *m, const int32_t *tokens) {
+    if (!spar__ok(pass)) return NULL;
     /* The copies of the last pass lie in memory that has been rewound, of weights that have changed. */
     if (pass->bf16 && pass->recording)
         for (int i = 0; i < m->params.n_params; i++) m->params.params[i]->value.half = NULL;
-    const spar__position_kind *position = (const spar__position_kind *)m->position.kind;
-    spar__tensor *x = spar__embed(pass, m->embedding, tokens, n);
-    x = spar__scaled(pass, x, m->embedding_scale);
-    if (position->embed) x = position->embed(pass, m->position_self, x);
-    if (m->embedding_norm.weight) x = spar__block_norm(pass, &m->embedding_norm, x);
-    x = spar__dropout(pass, x, m->dropout);
-    for (int64_t i = 0; i < m->shape.n_layers; i++) x = spar__block_run(pass, &m->blocks[i], x, m->recompute);
-    return m->final_norm.weight ? spar__block_norm(pass, &m->final_norm, x) : x;
+    return run_stack(pass, m, spar__model_last(m), tokens);
 }
 
 spar__tensor *spar__model_logits_of(spar__pass *pass, const spar_model *m, spar__tensor *hidden) {
@@ -40,13 +46,14 @@ void spar__model_loss(spar__pass *pass, const spar_model *m, spar__tensor *hidde
 
 /* One allocation: the layers, and behind them their tracks. */
 static spar_status describe_cache(const spar_model *m, spar__cache_layer **out) {
-    size_t n = (size_t)m->shape.n_layers;
+    const spar__stack *s = spar__model_last(m);
+    size_t n = (size_t)s->shape.n_layers;
     spar__cache_layer *layers =
         spar__array(n, sizeof *layers + SPAR__BLOCK_TRACKS * sizeof(spar__cache_track));
     if (!layers) return SPAR_ERR_MEMORY;
     spar__cache_track *tracks = (spar__cache_track *)(void *)(layers + n);
     for (size_t i = 0; i < n; i++, tracks += SPAR__BLOCK_TRACKS)
-        layers[i] = (spar__cache_layer){spar__block_tracks(&m->blocks[i], tracks), tracks};
+        layers[i] = (spar__cache_layer){spar__block_tracks(&s->blocks[i], tracks), tracks};
     *out = layers;
     return SPAR_OK;
 }
@@ -56,7 +63,7 @@ spar_status spar__model_cache_create(const spar_model *m, int n_slots, int64_t c
     spar__cache_layer *layers;
     SPAR_TRY(describe_cache(m, &layers));
     spar_status status =
-        spar__cache_create((int)m->shape.n_layers, layers, n_slots, context, max_chunk, type, out);
+        spar__cache_create((int)spar__model_last(m)->shape.n_layers, layers, n_slots, context, max_chunk, type, out);
     spar__free(layers);
     return status;
 }
@@ -66,7 +73,7 @@ uint64_t spar__model_cache_bytes(const spar_model *m, int n_slots, int64_t conte
     spar__cache_layer *layers;
     if (describe_cache(m, &layers)) return 0;
     uint64_t bytes =
-        spar__cache_plan_bytes((int)m->shape.n_layers, layers, n_slots, context, max_chunk, type);
+        spar__cache_plan_bytes((int)spar__model_last(m)->shape.n_layers, layers, n_slots, context, max_chunk, type);
     spar__free(layers);
     return bytes;
 }
@@ -74,9 +81,9 @@ uint64_t spar__model_cache_bytes(const spar_model *m, int n_slots, int64_t conte
 /* ---- Logits in one call ---- */
 
 spar_status spar_model_logits(const spar_model *m, const int32_t *tokens, size_t count, float *out) {
-    if (count > (size_t)m->shape.context)
+    if (count > (size_t)spar_model_context(m))
         return spar__fail(SPAR_ERR_LIMIT, "%zu tokens, the model's context is %lld", count,
-                          (long long)m->shape.context);
+                          (long long)spar_model_context(m));
     if (!count) return SPAR_OK;
     spar__arena *arena = spar__arena_create(0);
     int32_t *positions = spar__array(count, sizeof *positions);
