@@ -35,8 +35,14 @@ typedef struct spar_tile {
 typedef struct spar_pattern_view {
     int64_t q_begin, q_end, n_keys;
     int64_t prefix; /* length of a bidirectional prefix given with the sequence; 0 = none */
-    int head, n_heads;
+    int head, n_heads, layer;
 } spar_pattern_view;
+
+/* What a pattern's options are checked against. */
+typedef struct spar_pattern_shape {
+    int64_t context; /* most positions of a sequence */
+    int n_heads;
+} spar_pattern_shape;
 
 /* One option of a kind, a member of its options struct. */
 typedef enum spar_option_type { SPAR_OPTION_INT, SPAR_OPTION_REAL, SPAR_OPTION_BOOL, SPAR_OPTION_NAME } spar_option_type;
@@ -65,6 +71,12 @@ typedef struct spar_pattern_kind {
     int64_t (*keep)(const void *options);
     /* Keys that a causal sequence of `length` sees in all, for plans of FLOPs. */
     double (*seen)(const void *options, int64_t length);
+    /* Optional. Older keys that a cache keeps besides the newest: begin + s·step + [0, width) for s <
+     * count; `keep` must be positive. NULL or an empty run: none. */
+    void (*columns)(const void *options, int n_heads, spar_key_run *out);
+    /* Optional. Whether options that are each in range fit one another and the model; if not, says
+     * into `message` which key does not, what it is, and which values fit. */
+    bool (*check)(const void *options, const spar_pattern_shape *shape, char *message, size_t size);
 } spar_pattern_kind;
 
 /* Makes a pattern of the caller's known by its name to configurations read from now on. `kind` and

@@ -66,9 +66,6 @@ static const spar_option embedding_table[] = {
     {"shared", SPAR_OPTION_BOOL, offsetof(embedding_options, shared), 1, 0, 1, NULL, "with the encoder"},
     {0}};
 
-/* Patterns are a public struct that begins with the same three members. */
-static const spar__kind *pattern_at(int index) { return (const spar__kind *)spar_pattern_at(index); }
-
 /* ---- Building ---- */
 
 static void declare_norm(spar_model *m, const spar__stack *s, const norm_options *o, const char *name,
@@ -96,8 +93,7 @@ static spar_status choose_kinds(spar__stack *s, spar__block *b) {
     const json_t *pattern = json_object_get(json_object_get(c, "attention"), "pattern");
     const char *sees = strcmp(s->name, "encoder") == 0 ? "full" : "causal";
     SPAR_TRY(spar__choose_residual(spar__of_layer(json_object_get(c, "residual"), i), s->where, &b->residual));
-    SPAR_TRY(spar__choose(spar__of_layer(pattern, i), s->where, "attention.pattern", pattern_at, sees,
-                          &b->pattern));
+    SPAR_TRY(spar__choose_pattern(spar__of_layer(pattern, i), s->where, &s->shape, sees, &b->pattern));
     SPAR_TRY(spar__choose(spar__of_layer(json_object_get(c, "projection"), i), s->where, "projection",
                           spar__projection_at, "dense", &b->projection));
     return spar__choose(spar__of_layer(json_object_get(c, "feedforward"), i), s->where, "feedforward",

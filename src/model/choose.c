@@ -17,6 +17,24 @@ static spar_status unknown_kind(const char *where, const char *key, const char *
                       near >= 0 ? "'?" : "", list);
 }
 
+/* "band:64" is {FIRST: 64}, the first option of "band". */
+static spar_status spelled_out(const char *where, const char *key, const char *text, const spar__kind *kind,
+                               json_t **out) {
+    const char *colon = strchr(text, ':');
+    *out = NULL;
+    if (!colon) return SPAR_OK;
+    json_t *value = kind->options ? json_loads(colon + 1, JSON_DECODE_ANY, NULL) : NULL;
+    if (value && (*out = json_pack("{s:o}", kind->options[0].key, value))) return SPAR_OK;
+    return spar__fail(SPAR_ERR_CONFIG, "%s.%s: '%.60s': expected '%s'%s", where, key, text, kind->name,
+                      kind->options ? ", or with ':' and the value of its first option"
+                                    : ", which has no options");
+}
+
+static bool is_named(const spar__kind *kind, const char *text) {
+    size_t n = strcspn(text, ":");
+    return strlen(kind->name) == n && strncmp(kind->name, text, n) == 0;
+}
+
 spar_status spar__choose(const json_t *value, const char *where, const char *key, spar__kind_table at,
                          const char *fallback, spar__choice *out) {
     static const char *const also[] = {"kind", NULL};
@@ -31,14 +49,17 @@ spar_status spar__choose(const json_t *value, const char *where, const char *key
     const spar__kind *kind = NULL;
     for (const spar__kind *k; n < 64 && (k = at(n)); n++) {
         names[n] = k->name;
-        if (strcmp(k->name, name) == 0) kind = k;
+        if (object ? strcmp(k->name, name) == 0 : is_named(k, name)) kind = k;
     }
     if (!kind) return unknown_kind(where, key, name, names, n);
-    void *options = spar__alloc(kind->options_size);
-    if (!options) return SPAR_ERR_MEMORY;
+    json_t *spelled = NULL;
+    if (!object) SPAR_TRY(spelled_out(where, key, name, kind, &spelled));
     char full[96];
     snprintf(full, sizeof full, "%s.%s", where, key);
-    spar_status status = spar__options_read(object, full, kind->options, also, options);
+    void *options = spar__alloc(kind->options_size);
+    spar_status status = options ? SPAR_OK : SPAR_ERR_MEMORY;
+    if (!status) status = spar__options_read(spelled ? spelled : object, full, kind->options, also, options);
+    json_decref(spelled);
     if (status) spar__free(options);
     else *out = (spar__choice){kind, options};
     return status;

@@ -50,9 +50,13 @@ static inline spar__stack *spar__model_last(const spar_model *m) {
 
 typedef const spar__kind *(*spar__kind_table)(int index);
 
-/* `value` is a name or an object with "kind"; NULL takes the table's `fallback`. */
+/* `value` is a name, "name:value of its first option", or an object with "kind"; NULL takes the
+ * table's `fallback`. */
 spar_status spar__choose(const json_t *value, const char *where, const char *key, spar__kind_table at,
                          const char *fallback, spar__choice *out);
+/* A layer's pattern; a list is dealt over its heads (pattern.c). */
+spar_status spar__choose_pattern(const json_t *value, const char *where, const spar__shape *shape,
+                                 const char *fallback, spar__choice *out);
 spar_status spar__choose_residual(const json_t *value, const char *where, const spar__residual_kind **out);
 /* The same object, or the item of a list that is repeated over the layers. */
 const json_t *spar__of_layer(const json_t *value, int64_t layer);

@@ -12,13 +12,14 @@
 typedef struct attend {
     spar__tensor *q, *k, *v, *y;
     spar__attend_options o;
+    int layer;
     real *m, *l, *lse; /* [n_heads, rows] */
     int track;         /* of the keys in the cache; the values' is the next */
 } attend;
 
 static spar_pattern_view view_of(const attend *a, const spar__sequence *s, int head) {
     return (spar_pattern_view){s->past, s->past + s->count, s->past + s->count, s->prefix, head,
-                               a->o.n_heads};
+                               a->o.n_heads, a->layer};
 }
 
 /* The arguments of one head of one sequence, without those of the backward pass. */
@@ -226,7 +227,8 @@ spar__tensor *spar__attend(spar__pass *pass, spar__tensor *q, spar__tensor *k, s
         return spar__stop(pass, spar__fail(SPAR_ERR_ARGUMENT, "attention: widths %lld, %lld, %lld do not fit the heads",
                                            (long long)q->cols, (long long)k->cols, (long long)v->cols));
     bool needs = q->needs_grad || k->needs_grad || v->needs_grad;
-    attend a = {.q = q, .k = k, .v = v, .o = *o, .y = spar__new(pass, q->rows, q->cols, needs), .track = pass->track};
+    attend a = {.q = q, .k = k, .v = v, .o = *o, .layer = pass->layer, .track = pass->track};
+    a.y = spar__new(pass, q->rows, q->cols, needs);
     bool keep = a.y && a.y->needs_grad;
     int64_t stats = o->n_heads * q->rows;
     a.lse = keep ? spar__take(pass, stats, sizeof(real)) : NULL;

@@ -30,14 +30,25 @@ static void add_kind(spar__buffer *b, const char *key, const char *name, const s
     spar__buffer_print(b, "}");
 }
 
-static spar_model *make(const spar_pattern_kind *pattern, const spar__kind *position,
+/* Patterns of several kinds, and options that matter. */
+static const char *const patterns[] = {
+    "[[\"band:3\", {\"kind\": \"strided\", \"stride\": 4}], \"causal\"]",
+    "[[{\"kind\": \"fixed\", \"block\": 4, \"summary\": 1}, \"band:6\"], {\"kind\": \"strided\", \"stride\": 3, "
+    "\"heads\": \"split\"}]",
+    "{\"kind\": \"fixed\", \"block\": 4, \"summary\": 2, \"heads\": \"sub-blocks\"}",
+    "{\"kind\": \"block\", \"block\": 3, \"window\": 2, \"global\": 1}",
+    "{\"kind\": \"block\", \"block\": 2, \"window\": 1, \"global\": 1, \"random\": 2}",
+    NULL};
+
+static spar_model *make(const spar_pattern_kind *pattern, const char *patterns_text, const spar__kind *position,
                         const spar__residual_kind *residual, const spar__kind *feedforward) {
     spar__buffer b = spar__buffer_make(1 << 16);
     spar__buffer_print(&b, "{\"model\": {\"vocab_size\": %d, \"context\": %d, \"d_model\": 16, \"n_layers\": 2, "
                            "\"init_std\": 0.3, \"residual\": \"%s\", \"attention\": {\"n_heads\": 4, "
                            "\"n_kv_heads\": 2",
                        VOCABULARY, LENGTH + 4, residual->name);
-    add_kind(&b, "pattern", pattern->name, pattern->options);
+    if (patterns_text) spar__buffer_print(&b, ", \"pattern\": %s", patterns_text);
+    else add_kind(&b, "pattern", pattern->name, pattern->options);
     spar__buffer_print(&b, "}");
     add_kind(&b, "position", position->name, position->options);
     add_kind(&b, "feedforward", feedforward->name, feedforward->options);
@@ -104,10 +115,15 @@ static void each(void (*check)(spar_model *, const char *)) {
                     char name[128];
                     snprintf(name, sizeof name, "%s, %s, %s, %s", pattern->name, position->name,
                              residual->name, feedforward->name);
-                    spar_model *m = make(pattern, position, residual, feedforward);
+                    spar_model *m = make(pattern, NULL, position, residual, feedforward);
                     check(m, name);
                     spar_model_free(m);
                 }
+    for (int i = 0; patterns[i]; i++) {
+        spar_model *m = make(NULL, patterns[i], spar__position_at(0), spar__residual_at(0), spar__feedforward_at(0));
+        check(m, patterns[i]);
+        spar_model_free(m);
+    }
 }
 
 #ifdef SPAR_REAL_DOUBLE
