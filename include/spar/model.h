@@ -44,7 +44,10 @@ spar_status spar_model_create(const spar_config *config, uint64_t seed, spar_mod
 /* The same weights rounded to a type (names as for spar_model_save), never all in f32 at once. */
 spar_status spar_model_create_as(const spar_config *config, const char *type, uint64_t seed,
                                  spar_model **out);
-/* Reads a model file (GGUF). Weights stay mapped from the file. */
+/* Opens a model file of Spar's own (GGUF), a GGUF file of a published architecture, or a Hugging Face
+ * folder (config.json, safetensors, with or without tokenizer files). Weights stay mapped from the
+ * files where their layout allows it. A configuration key that may change what is computed, a
+ * tensor without a place, and a type that is not read are refused by name. */
 spar_status spar_model_open(const char *path, spar_model **out);
 /* Writes one GGUF file with configuration, weights as `type` ("f32", "bf16", "f16", "q8_0"; NULL =
  * as they are; vectors stay f32), and tokenizer (NULL = the model's own, if any). Atomic. */

@@ -41,7 +41,6 @@ static const spar_option norm_table[] = {
 
 typedef struct attention_options {
     int64_t n_heads, n_kv_heads, head_dim;
-    double scale;
     bool bias, output_bias;
 } attention_options;
 
@@ -49,11 +48,13 @@ static const spar_option attention_table[] = {
     {"n_heads", SPAR_OPTION_INT, offsetof(attention_options, n_heads), NAN, 1, 65536, NULL, ""},
     {"n_kv_heads", SPAR_OPTION_INT, offsetof(attention_options, n_kv_heads), 0, 0, 65536, NULL, ""},
     {"head_dim", SPAR_OPTION_INT, offsetof(attention_options, head_dim), 0, 0, 65536, NULL, ""},
-    {"scale", SPAR_OPTION_REAL, offsetof(attention_options, scale), 0, 0, 1e6, NULL, ""},
     {"bias", SPAR_OPTION_BOOL, offsetof(attention_options, bias), 1, 0, 1, NULL, ""},
     {"output_bias", SPAR_OPTION_BOOL, offsetof(attention_options, output_bias), 1, 0, 1, NULL, ""},
     {0}};
-static const char *const attention_sections[] = {"pattern", NULL};
+static const char *const attention_sections[] = {"pattern", "scale", NULL};
+
+/* Of one layer: of scores, 0 = 1/√head_dim. */
+static const spar_option scale_table[] = {{"scale", SPAR_OPTION_REAL, 0, 0, 0, 1e6, NULL, ""}, {0}};
 
 typedef struct embedding_options {
     double scale;
@@ -100,12 +101,23 @@ static spar_status choose_kinds(spar__stack *s, spar__block *b) {
                         spar__feedforward_at, "dense", &b->feedforward);
 }
 
-static spar_status build_block(spar_model *m, spar__stack *s, const norm_options *norm, double scale,
-                               int64_t i) {
+static spar_status read_scale(const spar__stack *s, int64_t layer, double *out) {
+    const json_t *attention = json_object_get(s->config, "attention");
+    const json_t *value = spar__of_layer(json_object_get(attention, "scale"), layer);
+    json_t *object = value ? json_pack("{s:O}", "scale", value) : json_object();
+    char where[48];
+    snprintf(where, sizeof where, "%s.attention", s->where);
+    spar_status status = spar__options_read(object, where, scale_table, NULL, out);
+    json_decref(object);
+    if (*out == 0) *out = 1 / sqrt((double)s->shape.head_dim);
+    return status;
+}
+
+static spar_status build_block(spar_model *m, spar__stack *s, const norm_options *norm, int64_t i) {
     spar__block *b = &s->blocks[i];
     b->index = (int)i;
     b->shape = &s->shape;
-    b->attention_scale = scale;
+    SPAR_TRY(read_scale(s, i, &b->attention_scale));
     b->dropout = s->dropout;
     b->position = (const spar__position_kind *)s->position.kind;
     b->position_self = s->position_self;
@@ -123,7 +135,7 @@ static spar_status build_block(spar_model *m, spar__stack *s, const norm_options
     return m->params.status;
 }
 
-static spar_status read_shape(spar__stack *s, double *attention_scale) {
+static spar_status read_shape(spar__stack *s) {
     model_options o;
     attention_options a;
     char where[48];
@@ -151,7 +163,6 @@ static spar_status read_shape(spar__stack *s, double *attention_scale) {
                              .output_bias = a.output_bias,
                              .std = o.init_std};
     s->shape.residual_std = o.n_layers ? o.init_std / sqrt(2.0 * (double)o.n_layers) : o.init_std;
-    *attention_scale = a.scale > 0 ? a.scale : 1 / sqrt((double)s->shape.head_dim);
     return SPAR_OK;
 }
 
@@ -179,11 +190,10 @@ static spar_status build_embedding(spar_model *m, spar__stack *s, const norm_opt
 }
 
 static spar_status build_stack(spar_model *m, spar__stack *s) {
-    double scale = 0;
     norm_options norm;
     char where[48];
     const json_t *c = s->config;
-    SPAR_TRY(read_shape(s, &scale));
+    SPAR_TRY(read_shape(s));
     set_prefix(m, s);
     snprintf(where, sizeof where, "%s.norm", s->where);
     SPAR_TRY(spar__options_read(json_object_get(c, "norm"), where, norm_table, NULL, &norm));
@@ -196,7 +206,7 @@ static spar_status build_stack(spar_model *m, spar__stack *s) {
         SPAR_TRY(position->declare(&m->params, &s->shape, s->position.options, s->position_self));
     s->blocks = spar__array((size_t)s->shape.n_layers, sizeof *s->blocks);
     if (!s->blocks) return SPAR_ERR_MEMORY;
-    for (int64_t i = 0; i < s->shape.n_layers; i++) SPAR_TRY(build_block(m, s, &norm, scale, i));
+    for (int64_t i = 0; i < s->shape.n_layers; i++) SPAR_TRY(build_block(m, s, &norm, i));
     if (s->shape.n_layers && s->blocks[s->shape.n_layers - 1].residual->final_norm)
         declare_norm(m, s, &norm, "output_norm", &s->final_norm);
     m->params.prefix[0] = 0;

@@ -13,11 +13,13 @@ static const spar__gguf_type stored_types[SPAR__N_TYPES] = {
     [SPAR__Q8_0] = SPAR__GGUF_Q8_0,
 };
 
-static bool type_of(spar__gguf_type stored, spar__type *out) {
+bool spar__model_type_of_gguf(int stored, spar__type *out) {
     for (int t = 0; t < SPAR__N_TYPES; t++)
-        if (stored_types[t] == stored) return *out = (spar__type)t, true;
+        if ((int)stored_types[t] == stored) return *out = (spar__type)t, true;
     return false;
 }
+
+int spar__model_gguf_type(spar__type type) { return (int)stored_types[type]; }
 
 /* GGUF lists dimensions from the fastest. */
 static void dimensions(const spar__param *p, int64_t ne[4]) {
@@ -46,7 +48,7 @@ static spar_status bind(spar_model *m, const char *path) {
         SPAR_TRY(spar__gguf_tensor_get(m->file, p->name, &t));
         SPAR_TRY(check_shape(path, t, p));
         spar__type type;
-        if (!type_of(t->type, &type) || (p->n_dims == 1 && type != SPAR__F32))
+        if (!spar__model_type_of_gguf((int)t->type, &type) || (p->n_dims == 1 && type != SPAR__F32))
             return spar__fail(SPAR_ERR_UNSUPPORTED, "%s: tensor '%s': type %s, expected %s", path, p->name,
                               spar__gguf_traits_of(t->type)->name,
                               p->n_dims == 1 ? "f32" : "f32, f16, bf16 or q8_0");
@@ -59,33 +61,31 @@ static spar_status bind(spar_model *m, const char *path) {
     return SPAR_OK;
 }
 
-static spar_status read_config(const spar__gguf *file, const char *path, json_t **out) {
+static spar_status read_config(const spar__gguf *file, const char *path, json_t **out, json_t **source) {
     spar__gguf_string text;
-    if (!spar__gguf_text_is(file, "general.architecture", "spar"))
-        return spar__fail(SPAR_ERR_UNSUPPORTED,
-                          "%s: general.architecture: expected \"spar\"; other families are not read", path);
     SPAR_TRY(spar__gguf_text(file, "spar.config", &text));
     spar_config *config;
     spar_status status = spar_config_parse(text.bytes, text.length, &config);
     if (status) return spar__fail_within(status, "%s: spar.config", path);
     *out = json_incref(json_object_get(config->root, "model"));
+    *source = json_incref(json_object_get(config->root, "source"));
     spar_config_free(config);
     return *out ? SPAR_OK : spar__fail(SPAR_ERR_FORMAT, "%s: spar.config: no \"model\" section", path);
 }
 
-static spar_status open_model(spar__gguf *file, const char *path, spar_model **out) {
-    json_t *config = NULL;
+spar_status spar__model_from_gguf(spar__gguf *file, const char *path, spar_model **out) {
+    json_t *config = NULL, *source = NULL;
     spar_model *m = NULL;
-    spar_status status = read_config(file, path, &config);
-    if (!status) {
-        status = spar__model_build(config, &m);
-        json_decref(config);
-    }
+    spar_status status = read_config(file, path, &config, &source);
+    if (!status) status = spar__model_build(config, &m);
+    json_decref(config);
     if (status) {
+        json_decref(source);
         spar__gguf_free(file);
         return status;
     }
     m->file = file;
+    m->source = source;
     SPAR_TRY_GOTO(fail, bind(m, path));
     SPAR_TRY_GOTO(fail, spar__model_prepare(m));
     if (spar__gguf_find(file, "tokenizer.ggml.model", NULL)) {
@@ -100,13 +100,6 @@ static spar_status open_model(spar__gguf *file, const char *path, spar_model **o
 fail:
     spar_model_free(m);
     return status;
-}
-
-spar_status spar_model_open(const char *path, spar_model **out) {
-    spar__gguf *file;
-    SPAR_TRY(spar__kernels_choose());
-    SPAR_TRY(spar__gguf_open(path, &file));
-    return open_model(file, path, out);
 }
 
 /* ---- Writing ---- */
@@ -139,7 +132,7 @@ static spar_status write_param(spar__gguf_writer *w, const spar__param *p, spar_
 }
 
 static spar_status write_keys(spar__gguf_writer *w, const spar_model *m, const spar_tokenizer *tokenizer) {
-    json_t *root = json_pack("{s:O}", "model", m->config);
+    json_t *root = json_pack("{s:O, s:O*}", "model", m->config, "source", m->source);
     char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
     json_decref(root);
     if (!text) return spar__fail(SPAR_ERR_MEMORY, "out of memory: configuration");

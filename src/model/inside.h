@@ -4,6 +4,7 @@
 
 #include "block/block.h"
 #include "format/gguf.h"
+#include "format/safetensors.h"
 #include "head/head.h"
 #include "model/model.h"
 
@@ -36,9 +37,12 @@ struct spar_model {
     void *head_self;
     bool recompute;
 
-    void *weights;   /* memory of our own for the weights, or NULL when they lie in `file` */
+    void *weights;   /* memory of our own for weights; those that are not there lie in a file */
+    bool owned;      /* all of them lie in `weights` */
     real *gradients; /* NULL until made trainable */
     spar__gguf *file;
+    spar__st *tensors;
+    json_t *source; /* where a published model comes from (family/), or NULL */
     spar_tokenizer *tokenizer;
 };
 
@@ -62,14 +66,10 @@ spar_status spar__choose_residual(const json_t *value, const char *where, const 
 const json_t *spar__of_layer(const json_t *value, int64_t layer);
 /* `base` with `over` put over it, object by object; an object of another kind replaces the whole. */
 json_t *spar__merged(const json_t *base, const json_t *over);
-
-/* A model of a "model" section with its parameters described, but no weights. */
-spar_status spar__model_build(const json_t *config, spar_model **out);
 /* The type in which a parameter of a model in `wanted` is stored: vectors, which are few, and rows
  * that no whole number of blocks fills stay f32. */
 spar__type spar__stored_type(const spar__param *param, spar__type wanted);
-/* Memory for all weights in a type (not those that are there), and the positions' tables. */
+/* Memory for all weights in a type. */
 spar_status spar__model_allocate(spar_model *model, spar__type type);
-spar_status spar__model_prepare(spar_model *model);
 
 #endif

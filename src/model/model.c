@@ -2,6 +2,7 @@
 #include "model/model.h"
 
 #include <omp.h>
+#include <string.h>
 
 #include "base/cpu.h"
 #include "model/inside.h"
@@ -44,6 +45,7 @@ spar_status spar__model_allocate(spar_model *m, spar__type type) {
         add_bytes(p, p->value.type, &at);
     }
     m->weights = memory;
+    m->owned = true;
     return SPAR_OK;
 }
 
@@ -137,14 +139,38 @@ void spar_model_free(spar_model *m) {
     spar__free(m->weights);
     spar__free(m->gradients);
     spar__gguf_free(m->file);
+    spar__st_free(m->tensors);
+    json_decref(m->source);
     spar_tokenizer_free(m->tokenizer);
     json_decref(m->config);
     spar__free(m);
 }
 
+void spar__model_adopt(spar_model *m, spar__gguf *file, spar__st *tensors) {
+    m->file = file;
+    m->tensors = tensors;
+}
+
+void *spar__model_room(spar_model *m, size_t bytes) { return m->weights = spar__alloc(bytes); }
+
+const json_t *spar__model_source(const spar_model *m) { return m->source; }
+
+void spar__model_set_source(spar_model *m, json_t *source) {
+    json_decref(m->source);
+    m->source = source;
+}
+
 int spar__model_n_params(const spar_model *m) { return m->params.n_params; }
 spar__param *spar__model_param(spar_model *m, int index) { return m->params.params[index]; }
 const json_t *spar__model_config(const spar_model *m) { return m->config; }
+const spar__shape *spar__model_shape_of(const spar_model *m, const char *param) {
+    for (int i = 0; i < m->n_stacks; i++) {
+        const spar__stack *s = &m->stacks[i];
+        if (strncmp(param, s->prefix, strlen(s->prefix)) == 0) return &s->shape;
+    }
+    return spar__model_shape(m);
+}
+
 const spar__shape *spar__model_shape(const spar_model *m) { return &spar__model_last(m)->shape; }
 
 spar__attend_options spar__model_attention(const spar_model *m, int64_t layer) {
@@ -178,7 +204,7 @@ void spar__model_set_tokenizer(spar_model *m, spar_tokenizer *tokenizer) {
 
 /* Weights that lie in a file, or are stored in another type, go into memory of our own as f32. */
 static spar_status decode_weights(spar_model *m) {
-    bool own = m->weights != NULL;
+    bool own = m->owned;
     for (int i = 0; i < m->params.n_params; i++)
         own = own && m->params.params[i]->value.type == SPAR__F32;
     if (own) return SPAR_OK;

@@ -8,6 +8,8 @@
 #include "spar/model.h"
 
 struct spar__cache;
+struct spar__gguf;
+struct spar__st;
 
 /* ---- Configurations as their JSON: sections "model" and "train" ---- */
 struct spar_config {
@@ -19,6 +21,25 @@ struct spar_config {
 spar_status spar__options_read(const json_t *object, const char *where, const spar_option *options,
                                const char *const *also, void *out);
 
+/* ---- Models of weights from elsewhere (family/) ----
+ * Built from a "model" section with its parameters described, but no weights; each then gets them,
+ * in files that the model adopts or in memory that it owns; then the positions' tables are made. */
+spar_status spar__model_build(const json_t *config, spar_model **out);
+/* The model closes these with itself; NULL = none. */
+void spar__model_adopt(spar_model *model, struct spar__gguf *file, struct spar__st *tensors);
+/* Memory for weights that had to be copied, freed with the model; NULL without memory. Once. */
+void *spar__model_room(spar_model *model, size_t bytes);
+spar_status spar__model_prepare(spar_model *model);
+/* What a model file of Spar's own holds; the file is taken over, also on failure. */
+spar_status spar__model_from_gguf(struct spar__gguf *file, const char *path, spar_model **out);
+/* The type in which weights of a GGUF type are computed with; false when there is none. */
+bool spar__model_type_of_gguf(int gguf_type, spar__type *out);
+int spar__model_gguf_type(spar__type type); /* and the other way */
+/* What is known of a published model beyond its "model" section: {"family", "config", …}, kept in
+ * its files; NULL = nothing. `set` takes `source` over. */
+const json_t *spar__model_source(const spar_model *model);
+void spar__model_set_source(spar_model *model, json_t *source);
+
 /* ---- Parameters ---- */
 int spar__model_n_params(const spar_model *model);
 spar__param *spar__model_param(spar_model *model, int index); /* stable order; tied ones once */
@@ -27,6 +48,8 @@ spar_status spar__model_make_trainable(spar_model *model);
 void spar__model_set_tokenizer(spar_model *model, spar_tokenizer *tokenizer); /* taken over */
 const json_t *spar__model_config(const spar_model *model); /* the "model" section */
 const spar__shape *spar__model_shape(const spar_model *model);
+/* Of the stack that a parameter belongs to. */
+const spar__shape *spar__model_shape_of(const spar_model *model, const char *param);
 /* The attention of a layer, without biases by position, for measuring it by itself. */
 spar__attend_options spar__model_attention(const spar_model *model, int64_t layer);
 

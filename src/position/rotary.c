@@ -1,25 +1,30 @@
 /* Rotary positions (Su et al. 2021, arXiv 2104.09864) and the published ways of stretching them:
  * linear (Chen et al. 2023, arXiv 2306.15595), llama3 (Llama 3.1's frequency bands), yarn (Peng et
- * al. 2023, arXiv 2309.00071). Frequency i of n/2 is base^(−2i/n), n the rotated width. */
+ * al. 2023, arXiv 2309.00071), dynamic (a sequence longer than the original context enlarges the
+ * base; keys that are in a cache already stay as they were turned). Frequency i of n/2 is
+ * base^(−2i/n), n the rotated width. */
 #include <math.h>
 
 #include "position/position.h"
 
-enum { NONE, LINEAR, LLAMA3, YARN };
-static const char *const scalings[] = {"none", "linear", "llama3", "yarn", NULL};
+enum { NONE, LINEAR, LLAMA3, YARN, DYNAMIC };
+static const char *const scalings[] = {"none", "linear", "llama3", "yarn", "dynamic", NULL};
 enum { HALVES, ADJACENT };
 static const char *const pairings[] = {"halves", "adjacent", NULL};
 
 typedef struct options {
-    double base, fraction, factor, low, high, beta_fast, beta_slow, attention_factor;
+    double base, fraction, factor, low, high, beta_fast, beta_slow, attention_factor, mscale, mscale_all;
     int64_t original_context;
     int scaling, pairs;
+    bool truncate;
 } options;
 
 typedef struct layer {
     real *cosine, *sine; /* [context, n/2] */
     int64_t n, head_dim;
     bool halves;
+    const options *options;
+    int64_t original; /* beyond this length dynamic scaling enlarges the base; else INT64_MAX */
 } layer;
 
 static const spar_option table[] = {
@@ -37,6 +42,11 @@ static const spar_option table[] = {
     {"beta_slow", SPAR_OPTION_REAL, offsetof(options, beta_slow), 1, 1e-3, 1e6, NULL, "yarn"},
     {"attention_factor", SPAR_OPTION_REAL, offsetof(options, attention_factor), 0, 0, 1e3, NULL,
      "yarn: factor of sines and cosines; 0 = 0.1·ln(factor) + 1"},
+    {"mscale", SPAR_OPTION_REAL, offsetof(options, mscale), 0, 0, 1e3, NULL,
+     "yarn: with mscale_all_dim, the ratio of two such factors instead"},
+    {"mscale_all_dim", SPAR_OPTION_REAL, offsetof(options, mscale_all), 0, 0, 1e3, NULL, "yarn"},
+    {"truncate", SPAR_OPTION_BOOL, offsetof(options, truncate), 1, 0, 1, NULL,
+     "yarn: the range of mixed dimensions ends at whole ones"},
     {0}};
 
 /* The dimension whose wavelength makes `turns` turns over the original context. */
@@ -55,8 +65,10 @@ static double frequency(const options *o, int64_t i, int64_t n, double context) 
         return (1 - s) * f / o->factor + s * f;
     }
     if (o->scaling == YARN) {
-        double low = fmax(floor(dimension_of(o, (double)n, context, o->beta_fast)), 0);
-        double high = fmin(ceil(dimension_of(o, (double)n, context, o->beta_slow)), (double)n - 1);
+        double low = dimension_of(o, (double)n, context, o->beta_fast);
+        double high = dimension_of(o, (double)n, context, o->beta_slow);
+        low = fmax(o->truncate ? floor(low) : low, 0);
+        high = fmin(o->truncate ? ceil(high) : high, (double)n - 1);
         double ramp = ((double)i - low) / (high == low ? 0.001 : high - low);
         ramp = ramp < 0 ? 0 : ramp > 1 ? 1 : ramp;
         return f / o->factor * ramp + f * (1 - ramp);
@@ -64,20 +76,27 @@ static double frequency(const options *o, int64_t i, int64_t n, double context) 
     return f;
 }
 
+/* yarn's factor of sines and cosines. */
+static double grown(double factor, double mscale) { return factor <= 1 ? 1 : 0.1 * mscale * log(factor) + 1; }
+
+static double size_of(const options *o) {
+    if (o->scaling != YARN) return 1;
+    if (o->attention_factor > 0) return o->attention_factor;
+    if (o->mscale > 0 && o->mscale_all > 0) return grown(o->factor, o->mscale) / grown(o->factor, o->mscale_all);
+    return grown(o->factor, 1);
+}
+
 static spar_status prepare(const spar__shape *s, const void *opts, void *self) {
     const options *o = opts;
-    layer l = {.head_dim = s->head_dim, .halves = o->pairs == HALVES};
+    layer l = {.head_dim = s->head_dim, .halves = o->pairs == HALVES, .options = o, .original = INT64_MAX};
     l.n = (int64_t)(o->fraction * (double)s->head_dim);
     if (l.n < 2 || l.n % 2)
         return spar__fail(SPAR_ERR_CONFIG,
                           "model.position: %lld of %lld elements of a head turn, expected an even number",
                           (long long)l.n, (long long)s->head_dim);
     double context = (double)(o->original_context ? o->original_context : s->context);
-    double size = 1;
-    if (o->scaling == YARN)
-        size = o->attention_factor > 0 ? o->attention_factor
-               : o->factor > 1         ? 0.1 * log(o->factor) + 1
-                                       : 1;
+    double size = size_of(o);
+    if (o->scaling == DYNAMIC) l.original = (int64_t)context;
     int64_t half = l.n / 2;
     l.cosine = spar__array((size_t)(s->context * half), sizeof(real));
     l.sine = spar__array((size_t)(s->context * half), sizeof(real));
@@ -99,8 +118,37 @@ static void release(void *self) {
     spar__free(l->sine);
 }
 
+/* Sines and cosines of every row, each by the length of its sequence so far. */
+static spar__tensor *turn_long(spar__pass *pass, const layer *l, spar__tensor *x) {
+    const spar__rows *rows = pass->rows;
+    const options *o = l->options;
+    int64_t half = l->n / 2;
+    real *cosine = spar__take(pass, rows->n_rows * half, sizeof(real));
+    real *sine = spar__take(pass, rows->n_rows * half, sizeof(real));
+    int32_t *at = spar__take(pass, rows->n_rows, sizeof *at);
+    if (!cosine || !sine || !at) return NULL;
+    for (int s = 0; s < rows->n_sequences; s++) {
+        const spar__sequence *q = &rows->sequences[s];
+        double length = fmax((double)(q->past + q->count), (double)l->original), n = (double)l->n;
+        double grown_base =
+            o->base * pow(o->factor * length / (double)l->original - (o->factor - 1), n > 2 ? n / (n - 2) : 1);
+        for (int64_t r = q->begin; r < q->begin + q->count; r++) {
+            at[r] = (int32_t)r;
+            for (int64_t i = 0; i < half; i++) {
+                double angle = (double)rows->positions[r] * pow(grown_base, -2.0 * (double)i / n);
+                cosine[r * half + i] = (real)cos(angle);
+                sine[r * half + i] = (real)sin(angle);
+            }
+        }
+    }
+    return spar__rotary(pass, x, l->head_dim, cosine, sine, l->n, l->halves, at);
+}
+
 static spar__tensor *turn(spar__pass *pass, const void *self, spar__tensor *x) {
     const layer *l = self;
+    for (int s = 0; s < pass->rows->n_sequences; s++)
+        if (pass->rows->sequences[s].past + pass->rows->sequences[s].count > l->original)
+            return turn_long(pass, l, x);
     return spar__rotary(pass, x, l->head_dim, l->cosine, l->sine, l->n, l->halves, pass->rows->positions);
 }
 

@@ -93,11 +93,11 @@ static spar_status template_json(const spar__gguf *gguf, bool add_bos,
     for (int i = 0; !status && i < 2; i++) {
         int64_t id;
         status = spar__gguf_bool_or(gguf, flags[i], add[i], &add[i]);
-        if (!status) status = spar__gguf_integer_or(gguf, roles[i].key, 0, size - 1, -1, &id);
+        if (!status) status = spar__gguf_integer_or(gguf, roles[i].key, 0, UINT32_MAX, -1, &id);
         if (i && single)
             json_array_insert_new(single, json_array_size(single),
                                   json_pack("{s:{s:s, s:i}}", "Sequence", "id", "A", "type_id", 0));
-        if (status || !add[i] || id < 0 || !tokens[id].length) continue;
+        if (status || !add[i] || id < 0 || id >= size || !tokens[id].length) continue;
         json_t *name = json_stringn(tokens[id].bytes, tokens[id].length);
         json_array_append_new(single,
                               json_pack("{s:{s:O, s:i}}", "SpecialToken", "id", name, "type_id", 0));
@@ -202,10 +202,10 @@ spar_status spar__tokenizer_from_gguf(const spar__gguf *gguf, spar_tokenizer **o
     for (int i = 0; i < N_ROLES; i++) {
         int64_t id;
         int32_t *role = role_of(t, i);
-        spar_status status =
-            spar__gguf_integer_or(gguf, roles[i].key, 0, t->vocab.size - 1, *role, &id);
+        spar_status status = spar__gguf_integer_or(gguf, roles[i].key, 0, UINT32_MAX, *role, &id);
         if (status) return spar_tokenizer_free(t), status;
-        *role = (int32_t)id;
+        /* Converters copy ids from config.json that the vocabulary need not have. */
+        *role = id < t->vocab.size ? (int32_t)id : -1;
     }
     *out = t;
     return SPAR_OK;

@@ -1,0 +1,111 @@
+/* Where our parameters lie among published tensors: rules looked up, rows mapped. */
+#include <stdio.h>
+#include <string.h>
+
+#include "family/mapping.h"
+
+/* Whether `name` is `pattern` with a number for {i} and, if need be, a suffix after it. */
+static bool fits(const char *pattern, const char *name, int64_t *layer, const char **suffix) {
+    *layer = 0;
+    while (*pattern) {
+        if (strncmp(pattern, "{i}", 3) == 0) {
+            if (*name < '0' || *name > '9') return false;
+            for (*layer = 0; *name >= '0' && *name <= '9' && *layer < 1 << 24; name++)
+                *layer = 10 * *layer + *name - '0';
+            pattern += 3;
+        } else if (*pattern++ != *name++) {
+            return false;
+        }
+    }
+    *suffix = name;
+    return !*name || strcmp(name, ".weight") == 0 || strcmp(name, ".bias") == 0;
+}
+
+static void expand(const char *pattern, int64_t layer, int64_t expert, const char *suffix, char *out,
+                   size_t room) {
+    size_t n = 0;
+    out[0] = 0;
+    for (; *pattern && n + 24 < room; out[n] = 0) {
+        bool i = strncmp(pattern, "{i}", 3) == 0;
+        if (i || strncmp(pattern, "{e}", 3) == 0) {
+            n += (size_t)snprintf(out + n, room - n, "%lld", (long long)(i ? layer : expert));
+            pattern += 3;
+        } else {
+            out[n++] = *pattern++;
+        }
+    }
+    snprintf(out + n, room - n, "%s", suffix);
+}
+
+static spar__param *param_named(spar_model *m, const char *name) {
+    for (int i = 0, n = spar__model_n_params(m); i < n; i++)
+        if (strcmp(spar__model_param(m, i)->name, name) == 0) return spar__model_param(m, i);
+    return NULL;
+}
+
+static int64_t rows_of(const spar__param *p) { return p->n_dims == 1 ? p->shape[0] : p->value.rows; }
+
+static bool has_experts(const spar__tensor_rule *rule) { return strstr(rule->theirs, "{e}") != NULL; }
+
+/* Rows of the other parts of a fused tensor: those before this one, and all. */
+static spar_status measure_parts(spar_model *m, const spar__tensor_rule *rules, const spar__param *p,
+                                 spar__place *place) {
+    const spar__tensor_rule *rule = place->rule;
+    for (const spar__tensor_rule *r = rules; r->ours; r++) {
+        if (strcmp(r->theirs, rule->theirs) != 0 || r == rule) continue;
+        char name[160];
+        expand(r->ours, place->layer, 0, place->suffix, name, sizeof name);
+        const spar__param *other = param_named(m, name);
+        if (!other)
+            return spar__fail(SPAR_ERR_CONFIG, "tensor '%s': is one with '%s', which the model lacks", p->name,
+                              name);
+        int64_t rows = rows_of(other) / place->experts;
+        place->all += rows;
+        if (r->part < rule->part) place->before += rows;
+    }
+    return SPAR_OK;
+}
+
+spar_status spar__place_of(spar_model *m, const spar__tensor_rule *rules, const spar__param *p,
+                           spar__place *out) {
+    spar__place place = {.experts = 1, .suffix = ""};
+    for (const spar__tensor_rule *r = rules; r && r->ours; r++)
+        if (fits(r->ours, p->name, &place.layer, &place.suffix)) {
+            place.rule = r;
+            break;
+        }
+    const spar__tensor_rule *rule = place.rule;
+    if (rule && has_experts(rule) && p->n_dims > 1) place.experts = p->shape[0];
+    place.rows = place.all = rows_of(p) / place.experts;
+    if (rule && rule->parts > 1) SPAR_TRY(measure_parts(m, rules, p, &place));
+    place.transposed = rule && rule->form == SPAR__TRANSPOSED && p->n_dims > 1;
+    const spar__shape *shape = spar__model_shape_of(m, p->name);
+    place.head_dim = shape->head_dim;
+    if (rule && rule->form == SPAR__ROTARY) {
+        const json_t *position = spar__model_value(spar__model_config(m), "position");
+        if (strcmp(spar__model_kind(position, "pairs", "halves"), "halves") == 0)
+            place.half = shape->head_dim / 2;
+    }
+    if (rule && (rule->form == SPAR__PER_HEAD || place.half) && place.rows % shape->head_dim)
+        return spar__fail(SPAR_ERR_CONFIG, "tensor '%s': %lld rows are no multiple of head_dim, %lld", p->name,
+                          (long long)place.rows, (long long)shape->head_dim);
+    *out = place;
+    return SPAR_OK;
+}
+
+int64_t spar__place_row(const spar__place *place, int64_t r) {
+    const spar__tensor_rule *rule = place->rule;
+    int64_t d = place->head_dim;
+    if (rule && rule->form == SPAR__PER_HEAD) return (r / d * rule->parts + rule->part) * d + r % d;
+    if (place->half) {
+        int64_t j = r % d;
+        return place->before + r - j + (j < place->half ? 2 * j : 2 * (j - place->half) + 1);
+    }
+    return place->before + r;
+}
+
+void spar__place_name(const spar__place *place, const spar__param *p, int64_t expert, char *out,
+                      size_t room) {
+    if (place->rule) expand(place->rule->theirs, place->layer, expert, place->suffix, out, room);
+    else snprintf(out, room, "/%s", p->name);
+}
