@@ -16,7 +16,7 @@ int spar__block_tracks(const spar__block *b, spar__cache_track out[SPAR__BLOCK_T
     spar_key_run columns = {0};
     if (pattern->columns) pattern->columns(b->pattern.options, b->shape->n_heads, &columns);
     out[SPAR__TRACK_KEYS] = out[SPAR__TRACK_VALUES] = (spar__cache_track){
-        b->shape->n_kv_heads * b->shape->head_dim, columns.count ? 0 : pattern->keep(b->pattern.options), false};
+        b->shape->n_kv_heads * b->shape->head_dim, pattern->keep(b->pattern.options), false, columns};
     n += projection_tracks(b, out + n);
     if (feedforward->tracks) n += feedforward->tracks(b->shape, b->feedforward.options, out + n);
     return n;

@@ -7,14 +7,21 @@
 #include "spar/pattern.h"
 
 /* One head of one sequence. Queries and keys are found by position: the query at position p is row
- * p − q_first of q; key j is row (ring ? j mod ring : j) of k and v. */
+ * p − q_first of q; key j is row (ring ? j mod ring : j) of k and v. With a ring, keys below ring_low are no
+ * longer in it but in the columns that are kept for good, whose rows come after the ring's. */
 typedef struct spar__attention_args {
     int64_t head_dim, value_dim;
     real scale;
     const real *q;      /* rows q_stride apart */
     const void *k, *v;  /* rows k_stride, v_stride elements apart */
     spar__type kv_type; /* SPAR__F32; in caches also bf16, f16 */
-    int64_t q_stride, k_stride, v_stride, q_first, ring;
+    int64_t q_stride, k_stride, v_stride, q_first, ring, ring_low;
+    spar_key_run columns;
+    /* Patterns that choose by content (attention/content.h): a tile's queries and keys are places in
+     * these, where their positions stand. A query then never sees the key at its own position nor, when
+     * `order_causal`, those after it. NULL: places are positions. */
+    const int32_t *q_order, *k_order;
+    bool order_causal;
     const int32_t *first; /* [queries] first visible key (packed documents); NULL = 0 */
     /* score += bias[clamp(i − j + bias_zero, 0, n_bias − 1)] for query i and key j; NULL = none.
      * ALiBi and relative bias are both tables of this kind. */

@@ -53,6 +53,8 @@ static spar__attention_args args_of(const spar__pass *pass, const attend *a, con
         args.v = (char *)vs.rows + offset;
         args.k_stride = args.v_stride = ks.stride;
         args.ring = ks.ring;
+        args.ring_low = s->past + s->count - ks.ring;
+        args.columns = ks.columns;
         args.kv_type = ks.type;
     } else {
         args.k = spar__data(a->k) + s->begin * a->k->cols + kv;

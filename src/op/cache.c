@@ -5,6 +5,7 @@
 typedef struct track {
     char *rows;
     int64_t width, n_rows, ring;
+    spar_key_run columns;
     spar__type type;
 } track;
 
@@ -14,9 +15,21 @@ struct spar__cache {
     int64_t context, max_chunk;
 };
 
+/* Rows that columns take in a context. */
+static int64_t column_rows(const spar_key_run *c, int64_t context) {
+    if (!c->count || context <= c->begin) return 0;
+    int64_t count = c->step ? (context - c->begin + c->step - 1) / c->step : 1;
+    return (count < c->count ? count : c->count) * c->width;
+}
+
 static track shape_of(const spar__cache_track *t, int64_t context, int64_t max_chunk, spar__type type) {
     track out = {.width = t->width, .n_rows = context, .type = t->exact ? SPAR__F32 : type};
-    if (t->keep && t->keep - 1 + max_chunk < context) out.n_rows = out.ring = t->keep - 1 + max_chunk;
+    if (!t->keep || t->keep > context) return out;
+    int64_t ring = t->keep - 1 + max_chunk, columns = column_rows(&t->columns, context);
+    if (ring >= context - columns) return out;
+    out.ring = ring;
+    out.n_rows = ring + columns;
+    if (columns) out.columns = t->columns;
     return out;
 }
 
@@ -81,25 +94,39 @@ void spar__cache_free(spar__cache *c) {
 spar__cache_view spar__cache_at(const spar__cache *c, int layer, int index, int slot) {
     const track *t = &c->layers[layer][index];
     size_t at = (size_t)slot * (size_t)(t->n_rows * t->width) * spar__type_of(t->type)->block_bytes;
-    return (spar__cache_view){t->rows + at, t->width, t->ring, t->type};
+    return (spar__cache_view){t->rows + at, t->width, t->ring, t->columns, t->type};
 }
 
-static char *row_at(const spar__cache_view *v, int64_t position) {
-    int64_t row = v->ring ? position % v->ring : position;
+static char *row_at(const spar__cache_view *v, int64_t row) {
     return (char *)v->rows + (size_t)(row * v->stride) * spar__type_of(v->type)->block_bytes;
+}
+
+static int64_t row_of(const spar__cache_view *v, int64_t position) {
+    return v->ring ? position % v->ring : position;
+}
+
+/* The row that a position has for good, or −1. */
+static int64_t column_of(const spar__cache_view *v, int64_t position) {
+    const spar_key_run *c = &v->columns;
+    int64_t at = position - c->begin, turn = c->step ? at / c->step : 0;
+    if (at < 0 || turn >= c->count || at - turn * c->step >= c->width) return -1;
+    return v->ring + turn * c->width + at - turn * c->step;
 }
 
 void spar__cache_store(spar__cache *c, int layer, int index, int slot, int64_t past, int64_t count,
                        const real *rows) {
     spar__cache_view v = spar__cache_at(c, layer, index, slot);
-    for (int64_t i = 0; i < count; i++)
-        spar__k()->encode[v.type](row_at(&v, past + i), rows + i * v.stride, v.stride);
+    for (int64_t i = 0; i < count; i++) {
+        int64_t column = column_of(&v, past + i);
+        spar__k()->encode[v.type](row_at(&v, row_of(&v, past + i)), rows + i * v.stride, v.stride);
+        if (column >= 0) spar__k()->encode[v.type](row_at(&v, column), rows + i * v.stride, v.stride);
+    }
 }
 
 void spar__cache_load(const spar__cache *c, int layer, int index, int slot, int64_t position, real *row) {
     spar__cache_view v = spar__cache_at(c, layer, index, slot);
     if (position < 0) memset(row, 0, (size_t)v.stride * sizeof *row);
-    else spar__k()->decode[v.type](row, row_at(&v, position), v.stride);
+    else spar__k()->decode[v.type](row, row_at(&v, row_of(&v, position)), v.stride);
 }
 
 spar_status spar__cache_check(const spar__cache *c, const spar__sequence *s) {

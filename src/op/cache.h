@@ -8,11 +8,13 @@
 #define SPAR_OP_CACHE_H
 
 #include "op/tape.h"
+#include "spar/pattern.h"
 
 typedef struct spar__cache_track {
     int64_t width; /* numbers of a row */
     int64_t keep;  /* newest rows that a row to come needs, its own included; 0 = all */
     bool exact;    /* stored as f32, whatever the type of the cache */
+    spar_key_run columns; /* older rows that are kept all the same (spar/pattern.h); count 0 = none */
 } spar__cache_track;
 
 /* Where a layer's tracks begin (op/tape.h: pass->track says which are a kind's own). */
@@ -37,9 +39,10 @@ uint64_t spar__cache_plan_bytes(int n_layers, const spar__cache_layer *layers, i
 
 /* The rows of a slot of a track. */
 typedef struct spar__cache_view {
-    void *rows;     /* [ring or context, stride] */
+    void *rows;     /* [ring or context, stride], and behind a ring the columns */
     int64_t stride; /* elements */
     int64_t ring;   /* position p is row p mod ring; 0 = rows are positions */
+    spar_key_run columns; /* position begin + s·step + i is row ring + s·width + i as well */
     spar__type type;
 } spar__cache_view;
 spar__cache_view spar__cache_at(const spar__cache *cache, int layer, int track, int slot);
@@ -47,7 +50,7 @@ spar__cache_view spar__cache_at(const spar__cache *cache, int layer, int track, 
 /* Stores rows [count, width] of positions past … past + count − 1. */
 void spar__cache_store(spar__cache *cache, int layer, int track, int slot, int64_t past, int64_t count,
                        const real *rows);
-/* The row of a position that is still kept; zeros before the first. */
+/* The row of a position that is still in the ring; zeros before the first. */
 void spar__cache_load(const spar__cache *cache, int layer, int track, int slot, int64_t position, real *row);
 /* Refuses positions beyond the context, slots that are not there, and chunks that are too long. */
 spar_status spar__cache_check(const spar__cache *cache, const spar__sequence *sequence);

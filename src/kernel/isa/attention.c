@@ -27,7 +27,8 @@ typedef struct workspace {
     real *vt;     /* [dv, KEYS] and below: backward only */
     real *dout, *dq, *dk, *dv;
     int64_t d, dv_width; /* padded widths */
-    int64_t at[KEYS];    /* positions of the block's keys */
+    int64_t place[KEYS]; /* where the block's keys stand in the tile's runs */
+    int64_t at[KEYS];    /* their positions */
 } workspace;
 
 static size_t lay_out(workspace *w, real *memory, int64_t head_dim, int64_t value_dim, bool backward) {
@@ -107,7 +108,22 @@ static void load_row(real *to, const void *from, spar__type type, int64_t at, in
     }
 }
 
-static int64_t row_of(const spar__attention_args *a, int64_t key) { return a->ring ? key % a->ring : key; }
+static int64_t row_of(const spar__attention_args *a, int64_t key) {
+    if (!a->ring) return key;
+    if (key >= a->ring_low) return key % a->ring;
+    const spar_key_run *c = &a->columns;
+    key -= c->begin;
+    return a->ring + (c->step ? key / c->step * c->width + key % c->step : key);
+}
+
+static int64_t query_position(const spar__attention_args *a, const spar_tile *t, int i) {
+    int64_t place = t->q_begin + i * t->q_step;
+    return a->q_order ? a->q_order[place] : place;
+}
+
+static int64_t query_row(const spar__attention_args *a, const spar_tile *t, int i) {
+    return query_position(a, t, i) - a->q_first;
+}
 
 /* Where in the runs the next block begins. */
 typedef struct cursor {
@@ -119,16 +135,16 @@ typedef struct cursor {
 static cursor begin_keys(const spar__attention_args *a, const spar_tile *t) {
     cursor c = {.low = INT64_MAX, .high = INT64_MIN};
     for (int i = 0; i < t->n_queries; i++) {
-        int64_t low = t->low[i], row = t->q_begin + i * t->q_step - a->q_first;
-        if (a->first && a->first[row] > low) low = a->first[row];
+        int64_t low = t->low[i];
+        if (a->first && !a->k_order && a->first[query_row(a, t, i)] > low) low = a->first[query_row(a, t, i)];
         if (low < c.low) c.low = low;
         if (t->high[i] > c.high) c.high = t->high[i];
     }
     return c;
 }
 
-/* Positions of the next at most KEYS keys; returns how many, 0 at the end. */
-static int next_keys(const spar_tile *t, cursor *c, int64_t at[KEYS]) {
+/* Places of the next at most KEYS keys; returns how many, 0 at the end. */
+static int next_places(const spar_tile *t, cursor *c, int64_t at[KEYS]) {
     int n = 0;
     for (; c->run < t->n_runs && n < KEYS; c->run++, c->step = 0, c->within = 0) {
         const spar_key_run *r = &t->runs[c->run];
@@ -143,6 +159,12 @@ static int next_keys(const spar_tile *t, cursor *c, int64_t at[KEYS]) {
         }
         if (c->step < r->count) return n;
     }
+    return n;
+}
+
+static int next_keys(const spar__attention_args *a, const spar_tile *t, cursor *c, workspace *w) {
+    int n = next_places(t, c, w->place);
+    for (int i = 0; i < n; i++) w->at[i] = a->k_order ? a->k_order[w->place[i]] : w->place[i];
     return n;
 }
 
@@ -169,10 +191,6 @@ static void clear_padding(real *rows, int64_t n_rows, int64_t width, int64_t pad
         memset(rows + r * padded_width + width, 0, (size_t)(padded_width - width) * sizeof *rows);
 }
 
-static int64_t query_row(const spar__attention_args *a, const spar_tile *t, int i) {
-    return t->q_begin + i * t->q_step - a->q_first;
-}
-
 static void load_queries(const spar__attention_args *a, const spar_tile *t, workspace *w) {
     for (int i = 0; i < t->n_queries; i++) {
         const real *from = a->q + query_row(a, t, i) * a->q_stride;
@@ -189,18 +207,21 @@ static void load_queries(const spar__attention_args *a, const spar_tile *t, work
 /* Adds the bias to a row of scores and masks what the query does not see, padding included. */
 static void mask_row(const spar__attention_args *a, const spar_tile *t, const workspace *w, int i, int n,
                      real *s) {
-    int64_t query = t->q_begin + i * t->q_step, low = t->low[i], high = t->high[i];
-    int64_t row = query - a->q_first;
-    if (a->first && a->first[row] > low) low = a->first[row];
+    int64_t query = query_position(a, t, i), low = t->low[i], high = t->high[i];
+    int64_t first = a->first ? a->first[query - a->q_first] : 0;
+    if (first > low && !a->k_order) low = first;
     if (a->bias)
         for (int c = 0; c < n; c++) {
             int64_t at = query - w->at[c] + a->bias_zero;
             at = at < 0 ? 0 : at >= a->n_bias ? a->n_bias - 1 : at;
             s[c] += a->bias[at];
         }
-    if (w->at[0] < low || w->at[n - 1] >= high || n < KEYS)
+    if (w->place[0] < low || w->place[n - 1] >= high || n < KEYS)
         for (int c = 0; c < KEYS; c++)
-            s[c] = c < n && w->at[c] >= low && w->at[c] < high ? s[c] : -INFINITY;
+            s[c] = c < n && w->place[c] >= low && w->place[c] < high ? s[c] : -INFINITY;
+    if (a->k_order)
+        for (int c = 0; c < n; c++)
+            if (w->at[c] == query || w->at[c] < first || (a->order_causal && w->at[c] > query)) s[c] = -INFINITY;
 }
 
 static void scores(const spar__attention_args *a, const spar_tile *t, workspace *w, int n) {
@@ -272,7 +293,7 @@ static void attend(const spar__attention_args *a, const spar_tile *t, void *memo
     load_queries(a, t, &w);
     begin_rows(a, t, &w);
     cursor c = begin_keys(a, t);
-    for (int n; (n = next_keys(t, &c, w.at));) {
+    for (int n; (n = next_keys(a, t, &c, &w));) {
         gather(a, &w, n);
         if (t->n_queries < FEW) scores_of_few(a, t, &w, n);
         else scores(a, t, &w, n);
@@ -298,7 +319,7 @@ static void load_backward(const spar__attention_args *a, const spar_tile *t, wor
 /* s becomes P and ds, which holds dP, becomes dS. */
 static void differentiate(const spar__attention_args *a, const spar_tile *t, workspace *w, int n) {
     for (int i = 0; i < t->n_queries; i++) {
-        int64_t row = query_row(a, t, i), query = t->q_begin + i * t->q_step;
+        int64_t row = query_row(a, t, i), query = row + a->q_first;
         real *s = w->s + i * KEYS, *ds = w->ds + i * KEYS, lse = a->lse[row], delta = a->delta[row];
         for (int c = 0; c < KEYS; c++) {
             s[c] = real_exp(s[c] - lse);
@@ -326,7 +347,7 @@ static void attend_back(const spar__attention_args *a, const spar_tile *t, void 
     load_backward(a, t, &w);
     cursor c = begin_keys(a, t);
     int m = t->n_queries;
-    for (int n; (n = next_keys(t, &c, w.at));) {
+    for (int n; (n = next_keys(a, t, &c, &w));) {
         gather(a, &w, n);
         scores(a, t, &w, n);
         transpose(w.vt, w.v, w.dv_width, n);
