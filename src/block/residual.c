@@ -1,6 +1,8 @@
 /* pre-norm (GPT-2):   x += A(norm1 x);  x += F(norm2 x)
  * post-norm (2017):   x = norm1(x + A x);  x = norm2(x + F x)
- * parallel (GPT-J, PaLM):  h = norm1 x;  x += A h + F h */
+ * parallel (GPT-J, PaLM):  h = norm1 x;  x += A h + F h
+ * parallel-norms (GPT-NeoX):  x += A(norm1 x) + F(norm2 x)
+ * normed-residual (an option of BLOOM):  h = norm1 x;  x = h + A h;  h = norm2 x;  x = h + F h */
 #include "block/block.h"
 
 static spar__tensor *pre_norm(spar__pass *pass, const spar__block *b, spar__tensor *x) {
@@ -23,9 +25,23 @@ static spar__tensor *parallel(spar__pass *pass, const spar__block *b, spar__tens
     return spar__sum(pass, spar__sum(pass, x, a), spar__block_feedforward(pass, b, h));
 }
 
+static spar__tensor *parallel_norms(spar__pass *pass, const spar__block *b, spar__tensor *x) {
+    spar__tensor *a = spar__block_attention(pass, b, spar__block_norm(pass, &b->norm[0], x));
+    spar__tensor *f = spar__block_feedforward(pass, b, spar__block_norm(pass, &b->norm[1], x));
+    return spar__sum(pass, spar__sum(pass, x, a), f);
+}
+
+static spar__tensor *normed_residual(spar__pass *pass, const spar__block *b, spar__tensor *x) {
+    spar__tensor *h = spar__block_norm(pass, &b->norm[0], x);
+    h = spar__block_norm(pass, &b->norm[1], spar__sum(pass, h, spar__block_attention(pass, b, h)));
+    return spar__sum(pass, h, spar__block_feedforward(pass, b, h));
+}
+
 static const spar__residual_kind spar__residual_pre_norm = {"pre-norm", 2, true, pre_norm};
 static const spar__residual_kind spar__residual_post_norm = {"post-norm", 2, false, post_norm};
 static const spar__residual_kind spar__residual_parallel = {"parallel", 1, true, parallel};
+static const spar__residual_kind spar__residual_parallel_norms = {"parallel-norms", 2, true, parallel_norms};
+static const spar__residual_kind spar__residual_normed_residual = {"normed-residual", 2, true, normed_residual};
 
 static const spar__residual_kind *const kinds[] = {
 #define RESIDUAL(symbol) &spar__residual_##symbol,

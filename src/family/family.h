@@ -54,6 +54,8 @@ bool spar__config_bool(spar__config_reader *, const char *key, bool fallback);
 const char *spar__config_text(spar__config_reader *, const char *key, const char *fallback);
 /* The value itself, borrowed; NULL where there is none or null. */
 const json_t *spar__config_value(spar__config_reader *, const char *key);
+/* `key`, or `other` where only that is there: names that transformers takes for the same. */
+const char *spar__config_either(spar__config_reader *, const char *key, const char *other);
 bool spar__config_has(const spar__config_reader *, const char *key); /* there and not null */
 /* The name of one of our activations. */
 const char *spar__config_activation(spar__config_reader *, const char *key, const char *fallback);

@@ -39,8 +39,9 @@ static json_t *scales(int64_t n_layers, double head_dim, bool weights, bool inve
 }
 
 static json_t *read(spar__config_reader *r) {
-    int64_t d = spar__config_integer(r, "n_embd", 768), heads = spar__config_integer(r, "n_head", 12);
-    int64_t layers = spar__config_integer(r, "n_layer", 12);
+    int64_t d = spar__config_integer(r, spar__config_either(r, "n_embd", "hidden_size"), 768);
+    int64_t heads = spar__config_integer(r, spar__config_either(r, "n_head", "num_attention_heads"), 12);
+    int64_t layers = spar__config_integer(r, spar__config_either(r, "n_layer", "num_hidden_layers"), 12);
     int64_t inner = spar__config_integer(r, "n_inner", 4 * d);
     bool weights = spar__config_bool(r, "scale_attn_weights", true);
     bool inverse = spar__config_bool(r, "scale_attn_by_inverse_layer_idx", false);
@@ -49,7 +50,7 @@ static json_t *read(spar__config_reader *r) {
     json_t *m = json_pack(
         "{s:s, s:I, s:I, s:I, s:I, s:{s:s, s:f}, s:s, s:s, s:{s:I, s:s}, s:s, s:{s:s, s:I, s:s}, s:s}",
         "architecture", "decoder", "vocab_size", spar__config_integer(r, "vocab_size", 50257), "context",
-        spar__config_integer(r, "n_positions", 1024), "d_model", d, "n_layers", layers, "norm", "kind", "layer",
+        spar__config_integer(r, spar__config_either(r, "n_positions", "max_position_embeddings"), 1024), "d_model", d, "n_layers", layers, "norm", "kind", "layer",
         "eps", spar__config_real(r, "layer_norm_epsilon", 1e-5), "residual", "pre-norm", "position", "learned",
         "attention", "n_heads", heads, "pattern", "causal", "projection", "dense", "feedforward", "kind",
         "dense", "d_ff", inner, "activation", spar__config_activation(r, "activation_function", "gelu_new"),

@@ -25,7 +25,7 @@ json_t *spar__llama_read(spar__config_reader *r, const spar__llama_defaults *o) 
     int64_t context = spar__config_integer(r, "max_position_embeddings", o->context);
     bool bias = spar__config_bool(r, "attention_bias", o->attention_bias);
     bool tied = spar__config_bool(r, "tie_word_embeddings", false);
-    json_t *position = spar__config_rope(r, o->base, 1, "halves");
+    json_t *position = spar__config_rope(r, o->base, o->fraction > 0 ? o->fraction : 1, o->pairs ? o->pairs : "halves");
     if (strcmp(spar__model_kind(position, "scaling", "none"), "dynamic") == 0) {
         json_object_set_new(position, "original_context", json_integer((json_int_t)context));
         context = (int64_t)((double)context * spar__model_real(position, "factor", 1));
@@ -39,7 +39,7 @@ json_t *spar__llama_read(spar__config_reader *r, const spar__llama_defaults *o) 
         spar__config_integer(r, "num_key_value_heads", o->kv_heads ? o->kv_heads : heads), "bias", bias,
         "output_bias", bias && o->output_bias, "pattern", "causal", "projection", "dense", "head",
         tied ? "tied" : "separate");
-    int64_t head_dim = spar__config_integer(r, "head_dim", 0);
+    int64_t head_dim = spar__config_integer(r, "head_dim", o->head_dim);
     if (head_dim) json_object_set_new(json_object_get(m, "attention"), "head_dim", json_integer(head_dim));
     return m;
 }
@@ -50,6 +50,23 @@ void spar__llama_read_gated(spar__config_reader *r, json_t *m, bool bias) {
                           spar__config_activation(r, "hidden_act", "silu"));
     if (bias) json_object_set_new(f, "bias", json_true());
     json_object_set_new(m, "feedforward", f);
+}
+
+void spar__llama_read_window(spar__config_reader *r, json_t *m, int64_t fallback) {
+    bool none = json_is_null(json_object_get(r->config, "sliding_window"));
+    int64_t window = spar__config_integer(r, "sliding_window", none ? 0 : fallback);
+    if (window)
+        json_object_set_new(json_object_get(m, "attention"), "pattern",
+                            json_pack("{s:s, s:I}", "kind", "band", "width", window));
+}
+
+void spar__llama_publish_window(json_t *c, const json_t *m) {
+    int64_t window = spar__model_integer(m, "attention.pattern.width", 0);
+    json_object_set_new(c, "sliding_window", window ? json_integer(window) : json_null());
+}
+
+bool spar__llama_gguf_has_window(const spar__gguf *file) {
+    return spar__gguf_find(file, "llama.attention.sliding_window", NULL);
 }
 
 static json_t *read(spar__config_reader *r) {

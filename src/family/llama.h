@@ -8,12 +8,19 @@ typedef struct spar__llama_defaults {
     int64_t context, kv_heads; /* kv_heads 0 = as many as heads */
     double base, eps;
     bool attention_bias, output_bias; /* output_bias: the projection of the output follows attention_bias */
+    int64_t head_dim;   /* 0 = d_model / heads */
+    double fraction;    /* of each head that turns; 0 = all */
+    const char *pairs;  /* NULL = "halves" */
 } spar__llama_defaults;
 
 /* Every key but those of the feed-forward layer and of windows. */
 json_t *spar__llama_read(spar__config_reader *reader, const spar__llama_defaults *defaults);
 /* The feed-forward layer of the family itself. */
 void spar__llama_read_gated(spar__config_reader *reader, json_t *model, bool bias);
+/* sliding_window: every layer sees so many tokens, itself included; null = all. */
+void spar__llama_read_window(spar__config_reader *reader, json_t *model, int64_t fallback);
+void spar__llama_publish_window(json_t *config, const json_t *model);
+bool spar__llama_gguf_has_window(const spar__gguf *file);
 /* The same keys of a config.json. */
 json_t *spar__llama_publish(const json_t *model, const char *type, const char *architecture);
 

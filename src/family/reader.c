@@ -21,7 +21,8 @@ static const char *const harmless[] = {
     "prefix", "tokenizer_class", "gradient_checkpointing", "tf_legacy_loss", "pretraining_tp",
     "reorder_and_upcast_attn", "slow_but_exact", "router_aux_loss_coef",
     "router_z_loss_coef", "output_router_logits", "n_ctx", "bos", "eos", "classifier_*", "use_return_dict",
-    "attn_implementation", "unk_index", "hidden_dropout*", "model_max_length", "language", "license",
+    "attn_implementation", "attention_softmax_in_fp32", "masked_softmax_fusion", "bias_dropout_fusion",
+    "offset_alibi", "skip_bias_add*", "unk_index", "hidden_dropout*", "model_max_length", "language", "license",
     NULL};
 
 static bool fits(const char *pattern, const char *key) {
@@ -61,6 +62,12 @@ static void keep(spar__config_reader *r, spar_status status) {
 bool spar__config_has(const spar__config_reader *r, const char *key) {
     const json_t *v = json_object_get(r->config, key);
     return v && !json_is_null(v);
+}
+
+const char *spar__config_either(spar__config_reader *r, const char *key, const char *other) {
+    note(r, key);
+    note(r, other);
+    return !spar__config_has(r, key) && spar__config_has(r, other) ? other : key;
 }
 
 const json_t *spar__config_value(spar__config_reader *r, const char *key) {

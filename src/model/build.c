@@ -30,13 +30,14 @@ static const char *const model_sections[] = {"norm",       "residual",   "positi
 typedef struct norm_options {
     int kind;
     double eps;
-    bool bias;
+    bool bias, final;
 } norm_options;
 
 static const spar_option norm_table[] = {
     {"kind", SPAR_OPTION_NAME, offsetof(norm_options, kind), 0, 0, 0, norm_kinds, ""},
     {"eps", SPAR_OPTION_REAL, offsetof(norm_options, eps), 1e-5, 0, 1, NULL, ""},
     {"bias", SPAR_OPTION_BOOL, offsetof(norm_options, bias), 1, 0, 1, NULL, "layer norm only"},
+    {"final", SPAR_OPTION_BOOL, offsetof(norm_options, final), 1, 0, 1, NULL, "after the last layer"},
     {0}};
 
 typedef struct attention_options {
@@ -58,11 +59,14 @@ static const spar_option scale_table[] = {{"scale", SPAR_OPTION_REAL, 0, 0, 0, 1
 
 typedef struct embedding_options {
     double scale;
+    int64_t width;
     bool norm, shared;
 } embedding_options;
 
 static const spar_option embedding_table[] = {
     {"scale", SPAR_OPTION_REAL, offsetof(embedding_options, scale), 1, -1e6, 1e6, NULL, ""},
+    {"width", SPAR_OPTION_INT, offsetof(embedding_options, width), 0, 0, 1 << 20, NULL,
+     "of the table, with projections to d_model and back; 0 = d_model"},
     {"norm", SPAR_OPTION_BOOL, offsetof(embedding_options, norm), 0, 0, 1, NULL, ""},
     {"shared", SPAR_OPTION_BOOL, offsetof(embedding_options, shared), 1, 0, 1, NULL, "with the encoder"},
     {0}};
@@ -174,16 +178,21 @@ static spar_status build_embedding(spar_model *m, spar__stack *s, const norm_opt
     SPAR_TRY(spar__options_read(json_object_get(s->config, "embedding"), where, embedding_table, NULL, &o));
     s->embedding_scale = o.scale;
     const spar__stack *first = &m->stacks[0];
+    int64_t d = s->shape.d_model, width = o.width ? o.width : d;
     if (s == first || !o.shared) {
         if (s == first) m->params.prefix[0] = 0;
-        s->embedding = spar__declare_matrix(&m->params, "token_embd.weight", s->shape.std,
-                                            s->shape.vocab_size, s->shape.d_model);
+        s->embedding =
+            spar__declare_matrix(&m->params, "token_embd.weight", s->shape.std, s->shape.vocab_size, width);
         set_prefix(m, s);
-    } else if (s->shape.d_model != first->shape.d_model || s->shape.vocab_size != first->shape.vocab_size) {
+    } else if (!first->embedding || width != first->embedding->shape[1] || s->shape.vocab_size != first->shape.vocab_size) {
         return spar__fail(SPAR_ERR_CONFIG,
                           "%s.shared: true, but d_model or vocab_size differ from the encoder's", where);
     } else {
         s->embedding = first->embedding;
+    }
+    if (width != d) {
+        s->widen = spar__declare_matrix(&m->params, "embd_in.weight", s->shape.std, d, width);
+        s->narrow = spar__declare_matrix(&m->params, "embd_out.weight", s->shape.std, width, d);
     }
     if (o.norm) declare_norm(m, s, norm, "token_embd_norm", &s->embedding_norm);
     return m->params.status;
@@ -207,7 +216,7 @@ static spar_status build_stack(spar_model *m, spar__stack *s) {
     s->blocks = spar__array((size_t)s->shape.n_layers, sizeof *s->blocks);
     if (!s->blocks) return SPAR_ERR_MEMORY;
     for (int64_t i = 0; i < s->shape.n_layers; i++) SPAR_TRY(build_block(m, s, &norm, i));
-    if (s->shape.n_layers && s->blocks[s->shape.n_layers - 1].residual->final_norm)
+    if (norm.final && s->shape.n_layers && s->blocks[s->shape.n_layers - 1].residual->final_norm)
         declare_norm(m, s, &norm, "output_norm", &s->final_norm);
     m->params.prefix[0] = 0;
     return m->params.status;
@@ -218,7 +227,9 @@ static spar_status build_head(spar_model *m) {
     SPAR_TRY(spar__choose(json_object_get(m->config, "head"), "model", "head", spar__head_at, "tied", &m->head));
     const spar__head_kind *head = (const spar__head_kind *)m->head.kind;
     SPAR_TRY(make_self(head->self_size, &m->head_self));
-    SPAR_TRY(head->declare(&m->params, &last->shape, m->head.options, last->embedding, m->head_self));
+    spar__shape shape = last->shape;
+    if (last->narrow) shape.d_model = last->narrow->shape[0];
+    SPAR_TRY(head->declare(&m->params, &shape, m->head.options, last->embedding, m->head_self));
     return m->params.status;
 }
 

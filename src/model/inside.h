@@ -18,6 +18,7 @@ typedef struct spar__stack {
     json_t *config;   /* the "model" section with its own section merged into it */
     spar__shape shape;
     spar__param *embedding; /* the first stack's, unless it has its own */
+    spar__param *widen, *narrow; /* between an embedding of another width and d_model; NULL = none */
     double embedding_scale, dropout;
     spar__norm_layer embedding_norm, final_norm; /* weight NULL = none */
     spar__choice position;

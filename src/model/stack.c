@@ -15,11 +15,13 @@ static spar__tensor *run_stack(spar__pass *pass, const spar_model *m, const spar
     const spar__position_kind *position = (const spar__position_kind *)s->position.kind;
     spar__tensor *x = spar__embed(pass, s->embedding, tokens, n);
     x = spar__scaled(pass, x, s->embedding_scale);
+    if (s->widen) x = spar__linear(pass, x, s->widen, NULL);
     if (position->embed) x = position->embed(pass, s->position_self, x);
     if (s->embedding_norm.weight) x = spar__block_norm(pass, &s->embedding_norm, x);
     x = spar__dropout(pass, x, s->dropout);
     for (int64_t i = 0; i < s->shape.n_layers; i++) x = spar__block_run(pass, &s->blocks[i], x, m->recompute);
-    return s->final_norm.weight ? spar__block_norm(pass, &s->final_norm, x) : x;
+    if (s->final_norm.weight) x = spar__block_norm(pass, &s->final_norm, x);
+    return s->narrow ? spar__linear(pass, x, s->narrow, NULL) : x;
 }
 
 spar__tensor *spar__model_hidden(spar__pass *pass, const spar_model *m, const int32_t *tokens) {

@@ -89,7 +89,7 @@ static double size_of(const options *o) {
 static spar_status prepare(const spar__shape *s, const void *opts, void *self) {
     const options *o = opts;
     layer l = {.head_dim = s->head_dim, .halves = o->pairs == HALVES, .options = o, .original = INT64_MAX};
-    l.n = (int64_t)(o->fraction * (double)s->head_dim);
+    l.n = (int64_t)(o->fraction * (double)s->head_dim + 1e-6);
     if (l.n < 2 || l.n % 2)
         return spar__fail(SPAR_ERR_CONFIG,
                           "model.position: %lld of %lld elements of a head turn, expected an even number",
