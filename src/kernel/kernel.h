@@ -71,9 +71,19 @@ typedef struct spar__kernels {
      * row_bytes apart ---- */
     void (*rows_dot[SPAR__N_TYPES])(real *y, const void *w, size_t row_bytes, const real *x,
                                     int64_t n_rows, int64_t n);
+    /* y += a·row, of a stored row */
+    void (*row_axpy[SPAR__N_TYPES])(real *y, real a, const void *row, int64_t n);
     /* a row to and from a stored type */
     void (*encode[SPAR__N_TYPES])(void *out, const real *x, int64_t n);
     void (*decode[SPAR__N_TYPES])(real *out, const void *in, int64_t n);
+
+    /* ---- rows of n picked by an index, different from each other where they are written ---- */
+    void (*gather_dot)(real *out, const real *rows, int64_t stride, const int32_t *index, int64_t count,
+                       const real *x, int64_t n); /* out[i] = rows[index[i]]·x */
+    void (*gather_add)(real *y, const real *a, const real *rows, int64_t stride, const int32_t *index,
+                       int64_t count, int64_t n); /* y += Σ a[i]·rows[index[i]] */
+    void (*scatter_add)(real *rows, int64_t stride, const int32_t *index, const real *a, int64_t count,
+                        const real *x, int64_t n); /* rows[index[i]] += a[i]·x */
 
     /* ---- AdamW over n weights: g is multiplied by grad_scale; w −= lr·(m/c1)/(√(v/c2) + eps);
      * weight decay comes before, by `scale` ---- */

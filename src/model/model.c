@@ -74,7 +74,8 @@ static void initialise(spar__param *p, uint64_t seed, real *row) {
         for (int64_t c = 0; c < v->cols; c++)
             w[c] = (real)(p->constant
                               ? p->init
-                              : p->init * spar__rng_normal(&rng, (uint64_t)(r * v->cols + c)));
+                              : (p->init_half != 0 && 2 * c >= v->cols ? p->init_half : p->init) *
+                                    spar__rng_normal(&rng, (uint64_t)(r * v->cols + c)));
         if (v->type != SPAR__F32) spar__k()->encode[v->type](at, w, v->cols);
     }
 }

@@ -40,7 +40,7 @@ static void decode_rows(const spar__tensor *w, int64_t begin, int64_t n, real *o
 void spar__times_weight(spar__pass *pass, spar__tensor *x, spar__tensor *w, real alpha, real beta,
                         real *y) {
     if (!spar__ok(pass)) return;
-    if (x->rows <= FEW_ROWS && !pass->recording) {
+    if (x->rows <= FEW_ROWS && !pass->training) {
         few_rows(x, w, alpha, beta, y);
     } else if (w->type != SPAR__F32) {
         spar__arena_mark mark = spar__arena_here(pass->arena);

@@ -11,6 +11,7 @@ typedef struct spar__param {
     int n_dims;
     int64_t shape[4]; /* slowest first; the tensor is [product of the others, last] */
     double init;      /* standard deviation of a normal; with `constant` the value itself */
+    double init_half;  /* not 0: the deviation of the second half of each row */
     bool constant, decay;
     spar__tensor value;
 } spar__param;

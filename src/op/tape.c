@@ -26,6 +26,30 @@ spar__tensor *spar__new(spar__pass *pass, int64_t rows, int64_t cols, bool needs
     return t;
 }
 
+struct spar__kept {
+    struct spar__kept *before;
+    uint64_t site;
+    void *memory;
+};
+
+void *spar__keep(spar__pass *pass, uint64_t site, int64_t count, size_t size, bool *found) {
+    *found = false;
+    for (struct spar__kept *k = pass->kept; k; k = k->before)
+        if (k->site == site) return *found = true, k->memory;
+    /* The first run of a block that will be run again does not record. */
+    bool again = pass->kept_arena && pass->training && !pass->recording;
+    if (!again) return spar__take(pass, count, size);
+    spar__arena *arena = pass->arena;
+    pass->arena = pass->kept_arena;
+    struct spar__kept *k = spar__take(pass, 1, sizeof *k);
+    void *memory = k ? spar__take(pass, count, size) : NULL;
+    pass->arena = arena;
+    if (!memory) return NULL;
+    *k = (struct spar__kept){pass->kept, site, memory};
+    pass->kept = k;
+    return memory;
+}
+
 void spar__push(spar__pass *pass, spar__backward back, const void *arguments, size_t size) {
     if (!pass->recording) return;
     spar__record *record = spar__take(pass, 1, sizeof *record);

@@ -39,6 +39,16 @@ typedef struct spar__rows {
 
 struct spar__cache; /* op/cache.h */
 struct spar__observer; /* op/observe.h */
+struct spar__kept;
+
+/* Random draws given instead of made, to compare with a reference: the next `gumbel` [rows, d_ff] and `hard`
+ * of the sparse layers, in their order. */
+typedef struct spar__draws {
+    const real *const *gumbel;
+    const int32_t *hard;
+    int n, next;
+    int32_t **choices; /* receives the choices [rows, blocks] of each; entries may be NULL */
+} spar__draws;
 
 struct spar__pass {
     spar_status status;
@@ -55,6 +65,10 @@ struct spar__pass {
     /* Receives numbers and losses (op/observe.h), or NULL; NULL too while a block is run again. */
     struct spar__observer *observer;
     double loss_scale; /* of the gradients of auxiliary losses; 0 counts as 1 */
+    /* What may not be decided twice outlives a block that is run again: spar__keep. NULL: it does not. */
+    spar__arena *kept_arena;
+    struct spar__kept *kept;
+    spar__draws *draws; /* NULL = made */
     int track; /* the first of the cache's tracks that the operation at hand may use */
 };
 
@@ -65,6 +79,9 @@ void *spar__stop(spar__pass *pass, spar_status status);
 void *spar__take(spar__pass *pass, int64_t count, size_t size);
 /* A new activation [rows, cols] of real. */
 spar__tensor *spar__new(spar__pass *pass, int64_t rows, int64_t cols, bool needs_grad);
+/* Memory for what a block must not decide twice when it is run again for its backward pass, as a sparse layer's
+ * choices; `site` is a number of random draws in this pass. *found: it was filled in the first run. */
+void *spar__keep(spar__pass *pass, uint64_t site, int64_t count, size_t size, bool *found);
 /* Pushes a copy of the `size` bytes of arguments, when recording. */
 void spar__push(spar__pass *pass, spar__backward back, const void *arguments, size_t size);
 /* The gradient of t to write into: *add says whether to add to it or to overwrite it; afterwards it

@@ -18,6 +18,7 @@ void SPAR__FN(fill_norm)(spar__kernels *k);
 void SPAR__FN(fill_softmax)(spar__kernels *k);
 void SPAR__FN(fill_rotary)(spar__kernels *k);
 void SPAR__FN(fill_rows)(spar__kernels *k);
+void SPAR__FN(fill_gather)(spar__kernels *k);
 void SPAR__FN(fill_optimiser)(spar__kernels *k);
 void SPAR__FN(fill_attention)(spar__kernels *k);
 size_t SPAR__FN(attention_workspace)(int64_t head_dim, int64_t value_dim, bool backward);

@@ -87,6 +87,39 @@ static void rows_dot_q8_0(real *y, const void *w, size_t row_bytes, const real *
     }
 }
 
+SPAR__INLINE void axpy_row(spar__type type, real *y, real a, const char *row, int64_t n) {
+    int64_t i = 0;
+    for (; i + UNROLL * SPAR__LANES <= n; i += UNROLL * SPAR__LANES) {
+        int64_t size = type == SPAR__F32 ? (int64_t)sizeof(real) : 2;
+        __builtin_prefetch(row + i * size + FAR);
+        for (int j = 0; j < UNROLL; j++) {
+            real *at = y + i + j * SPAR__LANES;
+            vec_store(at, vec_load(at) + vec_all(a) * load(type, row, i + j * SPAR__LANES));
+        }
+    }
+    for (; i + SPAR__LANES <= n; i += SPAR__LANES)
+        vec_store(y + i, vec_load(y + i) + vec_all(a) * load(type, row, i));
+    for (; i < n; i++) y[i] += a * load_one(type, row, i);
+}
+
+static void row_axpy_f32(real *y, real a, const void *row, int64_t n) {
+    axpy_row(SPAR__F32, y, a, row, n);
+}
+static void row_axpy_f16(real *y, real a, const void *row, int64_t n) {
+    axpy_row(SPAR__F16, y, a, row, n);
+}
+static void row_axpy_bf16(real *y, real a, const void *row, int64_t n) {
+    axpy_row(SPAR__BF16, y, a, row, n);
+}
+static void row_axpy_q8_0(real *y, real a, const void *row, int64_t n) {
+    for (const char *block = row; n >= Q8_BLOCK; n -= Q8_BLOCK, y += Q8_BLOCK, block += Q8_BYTES) {
+        vec d = vec_all(a * q8_scale(block));
+        __builtin_prefetch(block + FAR);
+        for (int j = 0; j < Q8_BLOCK; j += SPAR__LANES)
+            vec_store(y + j, vec_load(y + j) + d * vec_load_i8((const int8_t *)block + 2 + j));
+    }
+}
+
 static void to_bf16_all(uint16_t *y, const real *x, int64_t n) {
 #pragma omp simd
     for (int64_t i = 0; i < n; i++) y[i] = to_bf16(x[i]);
@@ -167,6 +200,10 @@ void SPAR__FN(fill_rows)(spar__kernels *k) {
     k->rows_dot[SPAR__F16] = rows_dot_f16;
     k->rows_dot[SPAR__BF16] = rows_dot_bf16;
     k->rows_dot[SPAR__Q8_0] = rows_dot_q8_0;
+    k->row_axpy[SPAR__F32] = row_axpy_f32;
+    k->row_axpy[SPAR__F16] = row_axpy_f16;
+    k->row_axpy[SPAR__BF16] = row_axpy_bf16;
+    k->row_axpy[SPAR__Q8_0] = row_axpy_q8_0;
     k->encode[SPAR__F32] = encode_f32;
     k->decode[SPAR__F32] = decode_f32;
     k->encode[SPAR__F16] = encode_f16;
