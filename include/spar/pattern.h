@@ -45,7 +45,13 @@ typedef struct spar_pattern_shape {
 } spar_pattern_shape;
 
 /* One option of a kind, a member of its options struct. */
-typedef enum spar_option_type { SPAR_OPTION_INT, SPAR_OPTION_REAL, SPAR_OPTION_BOOL, SPAR_OPTION_NAME } spar_option_type;
+typedef enum spar_option_type {
+    SPAR_OPTION_INT,
+    SPAR_OPTION_REAL,
+    SPAR_OPTION_BOOL,
+    SPAR_OPTION_NAME,
+    SPAR_OPTION_KIND /* for kinds of the library's own: a kind within the kind */
+} spar_option_type;
 typedef struct spar_option {
     const char *key;
     spar_option_type type;     /* int64_t, double, bool, or int (an index into names) */
@@ -53,6 +59,7 @@ typedef struct spar_option {
     double fallback, least, most; /* the default (NAN: required), and the range allowed */
     const char *const *names;  /* for SPAR_OPTION_NAME, ends with NULL */
     const char *help;
+    const void *room; /* for SPAR_OPTION_KIND: where its kinds are */
 } spar_option;
 
 /* A kind of pattern. Functions are pure and may be called on any thread. A query may be in at most

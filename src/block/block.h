@@ -6,12 +6,6 @@
 #include "position/position.h"
 #include "projection/projection.h"
 
-/* A kind with its options, as read from a configuration. */
-typedef struct spar__choice {
-    const spar__kind *kind; /* first member of its table row */
-    void *options;          /* owned */
-} spar__choice;
-
 typedef struct spar__norm_layer {
     spar__param *weight, *bias;
     double eps;

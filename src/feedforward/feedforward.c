@@ -2,10 +2,6 @@
 
 const char *const spar__activation_names[] = {"relu", "gelu", "gelu-tanh", "silu", "none", NULL};
 
-#define FEEDFORWARD(symbol) extern const spar__feedforward_kind spar__feedforward_##symbol;
-#include "feedforward/feedforward.def"
-#undef FEEDFORWARD
-
 static const spar__feedforward_kind *const kinds[] = {
 #define FEEDFORWARD(symbol) &spar__feedforward_##symbol,
 #include "feedforward/feedforward.def"

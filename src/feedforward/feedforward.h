@@ -17,8 +17,15 @@ typedef struct spar__feedforward_kind {
     /* The tracks that a layer keeps in the cache (at most SPAR__KIND_TRACKS; pass->track is the first when
      * it runs), and how many. NULL: none. */
     int (*tracks)(const spar__shape *shape, const void *options, spar__cache_track *out);
+    /* The weights lie where they will stay, or have moved: called before the layer first runs and when it
+     * is made trainable. NULL: nothing to do. */
+    void (*prepare)(void *self);
+    void (*release)(void *self); /* what `self` owns; NULL: nothing */
 } spar__feedforward_kind;
 
+#define FEEDFORWARD(symbol) extern const spar__feedforward_kind spar__feedforward_##symbol;
+#include "feedforward/feedforward.def"
+#undef FEEDFORWARD
 const spar__kind *spar__feedforward_at(int index); /* NULL beyond the last */
 
 /* The names of spar__activation, for options. */

@@ -60,7 +60,7 @@ spar_status spar__choose(const json_t *value, const char *where, const char *key
     spar_status status = options ? SPAR_OK : SPAR_ERR_MEMORY;
     if (!status) status = spar__options_read(spelled ? spelled : object, full, kind->options, also, options);
     json_decref(spelled);
-    if (status) spar__free(options);
+    if (status) spar__options_free(kind->options, options);
     else *out = (spar__choice){kind, options};
     return status;
 }

@@ -48,10 +48,10 @@ static spar_status bind(spar_model *m, const char *path) {
         SPAR_TRY(spar__gguf_tensor_get(m->file, p->name, &t));
         SPAR_TRY(check_shape(path, t, p));
         spar__type type;
-        if (!spar__model_type_of_gguf((int)t->type, &type) || (p->n_dims == 1 && type != SPAR__F32))
+        if (!spar__model_type_of_gguf((int)t->type, &type) || (p->vector && type != SPAR__F32))
             return spar__fail(SPAR_ERR_UNSUPPORTED, "%s: tensor '%s': type %s, expected %s", path, p->name,
                               spar__gguf_traits_of(t->type)->name,
-                              p->n_dims == 1 ? "f32" : "f32, f16, bf16 or q8_0");
+                              p->vector ? "f32" : "f32, f16, bf16 or q8_0");
         p->value.data = (void *)t->data;
         p->value.type = type;
     }

@@ -8,7 +8,7 @@
 #include "model/inside.h"
 
 spar__type spar__stored_type(const spar__param *p, spar__type wanted) {
-    return p->n_dims == 1 || p->value.cols % spar__type_of(wanted)->block ? SPAR__F32 : wanted;
+    return p->vector || p->value.cols % spar__type_of(wanted)->block ? SPAR__F32 : wanted;
 }
 
 /* Sizes come from configurations that may be absurd: every product is checked. */
@@ -49,7 +49,18 @@ spar_status spar__model_allocate(spar_model *m, spar__type type) {
     return SPAR_OK;
 }
 
+/* Weights have a place now, or another one than before. */
+static void weights_placed(spar_model *m) {
+    for (int i = 0; i < m->n_stacks; i++)
+        for (int64_t l = 0; l < m->stacks[i].shape.n_layers; l++) {
+            spar__block *b = &m->stacks[i].blocks[l];
+            const spar__feedforward_kind *f = (const spar__feedforward_kind *)b->feedforward.kind;
+            if (f->prepare) f->prepare(b->feedforward_self);
+        }
+}
+
 spar_status spar__model_prepare(spar_model *m) {
+    weights_placed(m);
     for (int i = 0; i < m->n_stacks; i++) {
         spar__stack *s = &m->stacks[i];
         const spar__position_kind *position = (const spar__position_kind *)s->position.kind;
@@ -111,11 +122,15 @@ spar_status spar_model_create(const spar_config *config, uint64_t seed, spar_mod
     return spar_model_create_as(config, NULL, seed, out);
 }
 
-static void free_choice(spar__choice *c) { spar__free(c->options); }
+static void free_choice(spar__choice *c) {
+    if (c->kind) spar__options_free(c->kind->options, c->options);
+}
 
 static void free_stack(spar__stack *s) {
     for (int64_t i = 0; s->blocks && i < s->shape.n_layers; i++) {
         spar__block *b = &s->blocks[i];
+        const spar__feedforward_kind *f = (const spar__feedforward_kind *)b->feedforward.kind;
+        if (b->feedforward_self && f->release) f->release(b->feedforward_self);
         free_choice(&b->pattern);
         free_choice(&b->projection);
         free_choice(&b->feedforward);
@@ -241,5 +256,6 @@ spar_status spar__model_make_trainable(spar_model *m) {
         p->value.needs_grad = true;
         add_bytes(p, SPAR__F32, &at);
     }
+    weights_placed(m);
     return SPAR_OK;
 }

@@ -20,6 +20,8 @@ struct spar_config {
  * NULL, may be NULL). `where` is the path for messages: "train.optimizer". */
 spar_status spar__options_read(const json_t *object, const char *where, const spar_option *options,
                                const char *const *also, void *out);
+/* Frees options that were allocated (NULL is fine), with the kinds within them. */
+void spar__options_free(const spar_option *options, void *values);
 
 /* ---- Models of weights from elsewhere (family/) ----
  * Built from a "model" section with its parameters described, but no weights; each then gets them,

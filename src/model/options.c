@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "model/model.h"
+#include "model/inside.h"
 
 static spar_status unknown_key(const json_t *object, const char *where, const char *key,
                                const spar_option *options, const char *const *also) {
@@ -41,11 +41,18 @@ static spar_status read_name(const json_t *value, const char *where, const spar_
     return wrong(where, o, value, list);
 }
 
+/* `value` NULL: the kind that stands where none is given. */
+static spar_status read_kind(const json_t *value, const char *where, const spar_option *o, spar__choice *out) {
+    const spar__kind_room *room = o->room;
+    return spar__choose(value, where, o->key, room->at, room->fallback, out);
+}
+
 static spar_status read_one(const json_t *value, const char *where, const spar_option *o, void *at) {
     char range[96];
     snprintf(range, sizeof range, "%s %.12g to %.12g",
              o->type == SPAR_OPTION_INT ? "a whole number" : "a number", o->least, o->most);
     switch (o->type) {
+    case SPAR_OPTION_KIND: break;
     case SPAR_OPTION_NAME: return read_name(value, where, o, at);
     case SPAR_OPTION_BOOL:
         if (!json_is_boolean(value)) return wrong(where, o, value, "true or false");
@@ -72,6 +79,7 @@ static void set_default(const spar_option *o, void *at) {
     case SPAR_OPTION_REAL: *(double *)at = o->fallback; break;
     case SPAR_OPTION_BOOL: *(bool *)at = o->fallback != 0; break;
     case SPAR_OPTION_NAME: *(int *)at = (int)o->fallback; break;
+    case SPAR_OPTION_KIND: break;
     }
 }
 
@@ -95,10 +103,20 @@ spar_status spar__options_read(const json_t *object, const char *where, const sp
     for (const spar_option *o = options; o && o->key; o++) {
         value = json_object_get(object, o->key);
         void *at = (char *)out + o->offset;
-        if (value) SPAR_TRY(read_one(value, where, o, at));
+        if (o->type == SPAR_OPTION_KIND) SPAR_TRY(read_kind(value, where, o, at));
+        else if (value) SPAR_TRY(read_one(value, where, o, at));
         else if (isnan(o->fallback))
             return spar__fail(SPAR_ERR_CONFIG, "%s.%s: missing; it has no default", where, o->key);
         else set_default(o, at);
     }
     return SPAR_OK;
+}
+
+void spar__options_free(const spar_option *options, void *values) {
+    for (const spar_option *o = options; values && o && o->key; o++) {
+        if (o->type != SPAR_OPTION_KIND) continue;
+        spar__choice *inner = (spar__choice *)(void *)((char *)values + o->offset);
+        if (inner->kind) spar__options_free(inner->kind->options, inner->options);
+    }
+    spar__free(values);
 }

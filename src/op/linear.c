@@ -124,6 +124,7 @@ void spar__add_column_sums(real *db, const real *dy, int64_t rows, int64_t cols,
 typedef struct linear {
     spar__tensor *x, *y;
     spar__param *w, *b;
+    bool bf16;
 } linear;
 
 static void linear_back(spar__pass *pass, void *arguments) {
@@ -134,12 +135,12 @@ static void linear_back(spar__pass *pass, void *arguments) {
     if (l->x->needs_grad && !l->x->grad)
         l->x->grad = spar__take(pass, l->x->rows * l->x->cols, sizeof(real));
     const uint16_t *half = NULL;
-    if (pass->bf16) {
+    if (l->bf16) {
         spar__half(pass, l->x);
         spar__half(pass, &l->w->value);
     }
     spar__arena_mark mark = spar__arena_here(pass->arena);
-    if (pass->bf16) {
+    if (l->bf16) {
         spar__tensor dy = {.data = l->y->grad, .rows = l->y->rows, .cols = l->y->cols};
         half = spar__half(pass, &dy);
     }
@@ -149,7 +150,7 @@ static void linear_back(spar__pass *pass, void *arguments) {
     spar__arena_rewind(pass->arena, mark);
 }
 
-spar__tensor *spar__linear(spar__pass *pass, spar__tensor *x, spar__param *w, spar__param *b) {
+static spar__tensor *run(spar__pass *pass, spar__tensor *x, spar__param *w, spar__param *b) {
     if (!x || !spar__ok(pass)) return NULL;
     if (x->cols != w->value.cols)
         return spar__stop(pass, spar__fail(SPAR_ERR_ARGUMENT, "%s: %lld inputs, expected %lld", w->name,
@@ -164,6 +165,18 @@ spar__tensor *spar__linear(spar__pass *pass, spar__tensor *x, spar__param *w, sp
             memcpy(out + r * y->cols, b->value.data, (size_t)y->cols * sizeof(real));
     }
     spar__times_weight(pass, x, &w->value, 1, b ? 1 : 0, spar__data(y));
-    if (needs) spar__push(pass, linear_back, &(linear){x, y, w, b}, sizeof(linear));
+    if (needs) spar__push(pass, linear_back, &(linear){x, y, w, b, pass->bf16}, sizeof(linear));
     return spar__ok(pass) ? y : NULL;
+}
+
+spar__tensor *spar__linear(spar__pass *pass, spar__tensor *x, spar__param *w, spar__param *b) {
+    return run(pass, x, w, b);
+}
+
+spar__tensor *spar__linear_exact(spar__pass *pass, spar__tensor *x, spar__param *w, spar__param *b) {
+    bool bf16 = pass->bf16;
+    pass->bf16 = false;
+    spar__tensor *y = run(pass, x, w, b);
+    pass->bf16 = bf16;
+    return y;
 }

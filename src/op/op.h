@@ -13,6 +13,7 @@ typedef struct spar__param {
     double init;      /* standard deviation of a normal; with `constant` the value itself */
     double init_half;  /* not 0: the deviation of the second half of each row */
     bool constant, decay;
+    bool vector; /* one vector, or one of each of several experts: stays f32 */
     spar__tensor value;
 } spar__param;
 
@@ -20,6 +21,8 @@ typedef struct spar__param {
 spar__tensor *spar__embed(spar__pass *, spar__param *table, const int32_t *ids, int64_t count);
 /* y = x·wᵀ + b; w [out, in] in any stored type (trained: f32); b [out] or NULL. */
 spar__tensor *spar__linear(spar__pass *, spar__tensor *x, spar__param *w, spar__param *b);
+/* The same in f32 where the pass is bf16: for routers, whose choices hang on small differences. */
+spar__tensor *spar__linear_exact(spar__pass *, spar__tensor *x, spar__param *w, spar__param *b);
 /* Layer norm (center) or RMS norm of each row; bias may be NULL. */
 spar__tensor *spar__norm(spar__pass *, spar__tensor *x, spar__param *weight, spar__param *bias,
                          double eps, bool center);

@@ -32,6 +32,7 @@ spar__param *spar__declare(spar__builder *b, const char *name, double std, int n
     p->n_dims = n_dims;
     p->init = std;
     p->decay = n_dims > 1;
+    p->vector = n_dims == 1;
     p->value.type = SPAR__F32;
     p->value.rows = 1;
     for (int i = 0; i < n_dims; i++) {

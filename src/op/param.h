@@ -12,6 +12,18 @@ typedef struct spar__kind {
     size_t options_size;
 } spar__kind;
 
+/* A kind with its options, as read from a configuration. */
+typedef struct spar__choice {
+    const spar__kind *kind; /* first member of its table row */
+    void *options;          /* owned */
+} spar__choice;
+
+/* What an option of type SPAR_OPTION_KIND, whose member is a spar__choice, has as `room`. */
+typedef struct spar__kind_room {
+    const spar__kind *(*at)(int index); /* NULL beyond the last */
+    const char *fallback;               /* when the option is not given */
+} spar__kind_room;
+
 /* The sizes that kinds are declared for. */
 typedef struct spar__shape {
     int64_t d_model, n_layers, context, vocab_size;

@@ -181,7 +181,7 @@ void spar__optimiser_step(spar__optimiser *o, uint64_t t, double lr, double grad
     for (int64_t i = 0; i < o->n_chunks; i++) {
         const chunk *c = &o->chunks[i];
         const spar__update *u = &o->updates[c->param];
-        if (u->param->n_dims >= 2 && keep != 1)
+        if (u->param->decay && keep != 1)
             k->scale(u->weight + c->begin, keep, c->end - c->begin);
         o->kind->update(o->options, u, c->begin, c->end);
     }
