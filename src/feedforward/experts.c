@@ -99,6 +99,7 @@ static spar_status declare_stacked(spar__builder *b, const options *o, const spa
     stacked_name(view->name, name, sizeof name);
     spar__param *p = spar__declare(b, name, view->init, view->n_dims + 1, shape);
     if (!p) return b->status;
+    p->init_half = view->init_half;
     p->constant = view->constant;
     p->decay = view->decay;
     p->vector = view->vector;
