@@ -87,8 +87,7 @@ static void scaled_back(spar__pass *pass, void *arguments) {
     }
 }
 
-spar__tensor *spar__scaled(spar__pass *pass, spar__tensor *x, double factor) {
-    if (!x || factor == 1) return x;
+static spar__tensor *times(spar__pass *pass, spar__tensor *x, double factor) {
     spar__tensor *y = spar__new(pass, x->rows, x->cols, x->needs_grad);
     if (!y) return NULL;
     int64_t elements = size_of(y);
@@ -100,6 +99,12 @@ spar__tensor *spar__scaled(spar__pass *pass, spar__tensor *x, double factor) {
     if (y->needs_grad) spar__push(pass, scaled_back, &(three){x, NULL, y, factor, 0, 0}, sizeof(three));
     return y;
 }
+
+spar__tensor *spar__scaled(spar__pass *pass, spar__tensor *x, double factor) {
+    return !x || factor == 1 ? x : times(pass, x, factor);
+}
+
+spar__tensor *spar__copied(spar__pass *pass, spar__tensor *x) { return x ? times(pass, x, 1) : NULL; }
 
 /* ---- y = f(x) ---- */
 

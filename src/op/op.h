@@ -27,6 +27,7 @@ spar__tensor *spar__linear_exact(spar__pass *, spar__tensor *x, spar__param *w, 
 spar__tensor *spar__norm(spar__pass *, spar__tensor *x, spar__param *weight, spar__param *bias,
                          double eps, bool center);
 spar__tensor *spar__sum(spar__pass *, spar__tensor *a, spar__tensor *b);
+spar__tensor *spar__copied(spar__pass *, spar__tensor *x);
 spar__tensor *spar__scaled(spar__pass *, spar__tensor *x, double factor);
 spar__tensor *spar__activate(spar__pass *, spar__tensor *x, spar__activation f);
 spar__tensor *spar__gate(spar__pass *, spar__tensor *g, spar__tensor *u, spar__activation f);

@@ -105,7 +105,8 @@ static void inputs(spar__pass *pass, const void *opts, const void *self, spar__t
     if (z && o->v_concat != CONCAT_NONE)
         v = spar__join(pass, z, x, o->v_concat == CONCAT_FIXED ? z->cols / o->modules : z->cols);
     qkv[0] = spar__local_run(pass, z, &l->part[0], track, false);
-    qkv[1] = o->share_qk ? qkv[0] : spar__local_run(pass, z, &l->part[1], track, true);
+    /* Positions turn queries and keys in place. */
+    qkv[1] = o->share_qk ? spar__copied(pass, qkv[0]) : spar__local_run(pass, z, &l->part[1], track, true);
     qkv[2] = v == z ? spar__local_run(pass, v, &l->part[2], track, true)
                     : spar__local_run(pass, v, &l->part[2], track + 1, false);
 }
