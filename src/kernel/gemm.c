@@ -1,6 +1,7 @@
-/* Dense products. C is cut into a grid of tiles that depends on the shape alone, and each tile is
- * one single-threaded product over the whole of k: sums are never split, so the bits are the same
- * at any number of threads. */
+/* Dense products: by our own kernels where they are the faster ones (kernel/packed.c), else by the
+ * library. For the library C is cut into a grid of tiles that depends on the shape alone, and each
+ * tile is one single-threaded product over the whole of k: sums are never split, so the bits are the
+ * same at any number of threads. */
 #include "kernel/gemm.h"
 
 #include <string.h>
@@ -78,28 +79,58 @@ static void few_rows(const spar__product *p) {
     }
 }
 
-spar_status spar__gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
-                       real alpha, const real *a, int64_t lda, const real *b, int64_t ldb,
-                       real beta, real *c, int64_t ldc) {
-    spar__product p = {transpose_a, transpose_b, m, n, k, alpha, beta, a, lda, b, ldb, c, ldc};
-    if (m <= 0 || n <= 0) return SPAR_OK;
-    if (k <= 0 || alpha == 0) {
-        scale_only(&p);
-        return SPAR_OK;
-    }
-    if (m <= FEW_ROWS && !transpose_a && transpose_b) {
-        few_rows(&p);
-        return SPAR_OK;
-    }
-    grid g = grid_for(m, n, k);
+static bool own(void) {
+#if defined SPAR_REAL_DOUBLE || defined SPAR_BLAS_NONE
+    return true;
+#else
+    return spar__k()->product.preferred;
+#endif
+}
+
+bool spar__gemm_turns(void) {
+    return own();
+}
+
+static bool by_library(const spar__product *p) {
+    grid g = grid_for(p->m, p->n, p->k);
     int failed = 0;
 #pragma omp parallel for schedule(dynamic) reduction(| : failed)
     for (int64_t t = 0; t < g.tiles; t++) {
-        spar__product tile = tile_of(&p, &g, t);
+        spar__product tile = tile_of(p, &g, t);
         failed |= !spar__product_tile(&tile);
     }
-    if (failed)
+    return !failed;
+}
+
+static spar_status multiply(const spar__product *p) {
+    if (p->m <= 0 || p->n <= 0) return SPAR_OK;
+    if (p->k <= 0 || p->alpha == 0)
+        scale_only(p);
+    else if (p->m <= FEW_ROWS && !p->transpose_a && p->transpose_b)
+        few_rows(p);
+    else if (!(own() ? spar__packed_gemm(p) : by_library(p)))
         return spar__fail(SPAR_ERR_MEMORY, "%s: product of %lld×%lld×%lld: no memory",
-                          spar__gemm_library(), (long long)m, (long long)n, (long long)k);
+                          spar__gemm_library(), (long long)p->m, (long long)p->n, (long long)p->k);
     return SPAR_OK;
+}
+
+spar_status spar__gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
+                       real alpha, const real *a, int64_t lda, const real *b, int64_t ldb,
+                       real beta, real *c, int64_t ldc) {
+    spar__product p = {transpose_a, transpose_b, m, n, k, alpha, beta, a, lda, b, ldb, c, ldc, NULL};
+    return multiply(&p);
+}
+
+spar_status spar__gemm_bias(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
+                            real alpha, const real *a, int64_t lda, const real *b, int64_t ldb,
+                            const real *bias, real *c, int64_t ldc) {
+    spar__product p = {transpose_a, transpose_b, m, n, k, alpha, 0, a, lda, b, ldb, c, ldc, NULL};
+    if (bias && own() && k > 0 && m > FEW_ROWS) {
+        p.bias = bias;
+    } else if (bias) {
+#pragma omp parallel for schedule(static) if (m > FEW_ROWS)
+        for (int64_t i = 0; i < m; i++) memcpy(c + i * ldc, bias, (size_t)n * sizeof *c);
+        p.beta = 1;
+    }
+    return multiply(&p);
 }

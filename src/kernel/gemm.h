@@ -14,9 +14,13 @@ typedef struct spar__product {
     int64_t ldb;
     real *c;
     int64_t ldc;
+    const real *bias; /* [n], added to each row, or NULL: kernel/packed.c only */
 } spar__product;
 
 /* Called within a parallel region, several at once. False when the library refuses. */
 bool spar__product_tile(const spar__product *p);
+
+/* The whole product by our own kernels, on all threads. False without memory. */
+bool spar__packed_gemm(const spar__product *p);
 
 #endif

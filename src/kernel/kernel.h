@@ -21,6 +21,19 @@ typedef enum spar__activation {
 } spar__activation; /* named "relu", "gelu", "gelu-tanh", "silu", "none" in configurations */
 
 struct spar__attention_args; /* kernel/attention.h */
+struct spar__tile;           /* kernel/packed.h */
+
+/* Dense products of packed matrices: what an instruction set has for kernel/packed.c. */
+typedef struct spar__packed_product {
+    bool preferred; /* to those of the library */
+    int rows, cols; /* of C at once; PACKED_ROWS and tiles are cut at multiples of them */
+    /* A, transposed [k, m], into strips of `rows`; B [k, n], or transposed [n, k], into panels of
+     * `cols`. What is missing of the last is zeros. */
+    void (*pack_rows)(real *to, const real *a, int64_t lda, int64_t m, int64_t k);
+    void (*pack_cols)(real *to, const real *b, int64_t ldb, bool transposed, int64_t k, int64_t n);
+    void (*tile)(const struct spar__tile *tile);
+} spar__packed_product;
+
 struct spar_tile;            /* spar/pattern.h */
 
 typedef struct spar__kernels {
@@ -90,6 +103,8 @@ typedef struct spar__kernels {
     void (*adamw)(real *w, real *m, real *v, const real *g, int64_t n, real lr, real beta1, real beta2,
                   real eps, real correction1, real correction2, real grad_scale);
 
+    spar__packed_product product;
+
     /* ---- attention over one tile of queries: kernel/attention.h ---- */
     void (*attend)(const struct spar__attention_args *args, const struct spar_tile *tile,
                    void *workspace);
@@ -103,14 +118,19 @@ const spar__kernels *spar__k(void); /* the chosen table; chooses the best one if
 /* Tables that can run here, the scalar one first; for tests. Returns how many. */
 int spar__kernels_all(const spar__kernels *const **tables);
 
-/* ---- Dense products (oneDNN, or CBLAS when built so): kernel/gemm.c ---------------------------
+/* ---- Dense products (our own, oneDNN's or CBLAS's): kernel/gemm.c ----------------------------
  * C[m,n] = alpha·op(A)·op(B) + beta·C, row-major, ld = distance of rows. Splits the product over
  * threads by a partition that depends on the shape alone, each part computed by one thread: the
  * same bits at any thread count. Called outside parallel regions. */
 spar_status spar__gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, real alpha,
                        const real *a, int64_t lda, const real *b, int64_t ldb, real beta, real *c,
                        int64_t ldc);
-/* The same with A and B in bf16 and C in f32. Where the CPU has no bf16 products it is still right. */
+/* C[m,n] = alpha·op(A)·op(B) + bias, bias [n] added to each row; NULL = none. */
+spar_status spar__gemm_bias(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, real alpha,
+                            const real *a, int64_t lda, const real *b, int64_t ldb, const real *bias,
+                            real *c, int64_t ldc);
+bool spar__gemm_turns(void); /* a transposed A costs nothing */
+/* As spar__gemm, with A and B in bf16 and C in f32. Where the CPU has no bf16 products it is still right. */
 spar_status spar__gemm_bf16(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
                             real alpha, const uint16_t *a, int64_t lda, const uint16_t *b, int64_t ldb,
                             real beta, real *c, int64_t ldc);

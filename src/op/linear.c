@@ -77,10 +77,15 @@ static void transpose(real *out, const real *in, int64_t rows, int64_t cols) {
     }
 }
 
-/* dw += alpha·dyᵀ·x. Libraries multiply with a transposed first factor at half of their speed, so it
- * is turned beforehand. */
+/* dw += alpha·dyᵀ·x. Libraries multiply with a transposed first factor at half of their speed, so
+ * there it is turned beforehand. */
 static void weight_gradient(spar__pass *pass, const spar__tensor *x, int64_t out, real alpha,
                             const real *dy, real *dw, bool add) {
+    if (spar__gemm_turns()) {
+        spar__stop(pass, spar__gemm(true, false, out, x->cols, x->rows, alpha, dy, out, spar__data(x),
+                                    x->cols, add ? 1 : 0, dw, x->cols));
+        return;
+    }
     spar__arena_mark mark = spar__arena_here(pass->arena);
     real *turned = spar__take(pass, x->rows * out, sizeof *turned);
     if (turned) {

@@ -5,10 +5,11 @@
 
 #include "op/product.h"
 
-/* Rows of one chunk: logits of about 8 MB, so that they stay in the cache between the products. */
+/* Rows of one chunk: logits of about 8 MB, so that they stay in the cache between the products; but
+ * enough rows that reading the weights of a large vocabulary pays. */
 static int64_t chunk_rows(int64_t vocabulary) {
     int64_t n = ((int64_t)1 << 21) / vocabulary;
-    return n < 64 ? 64 : n > 1024 ? 1024 : n;
+    return n < 256 ? 256 : n > 1024 ? 1024 : n;
 }
 
 typedef struct head_loss {

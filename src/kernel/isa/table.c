@@ -12,4 +12,5 @@ void SPAR__FN(fill)(spar__kernels *k) {
     SPAR__FN(fill_gather)(k);
     SPAR__FN(fill_optimiser)(k);
     SPAR__FN(fill_attention)(k);
+    SPAR__FN(fill_product)(k);
 }

@@ -61,6 +61,27 @@ SPAR__INLINE real vec_top(vec v) {
     return top;
 }
 
+#if SPAR__LANES == 8
+/* Rows of 8 × 8 become columns. */
+SPAR__INLINE void vec_transpose(vec x[8]) {
+    vec t[8];
+    for (int i = 0; i < 8; i += 2) {
+        t[i] = __builtin_shufflevector(x[i], x[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+        t[i + 1] = __builtin_shufflevector(x[i], x[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+    }
+    for (int i = 0; i < 8; i += 4)
+        for (int j = 0; j < 2; j++) {
+            x[i + 2 * j] = __builtin_shufflevector(t[i + j], t[i + j + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+            x[i + 2 * j + 1] = __builtin_shufflevector(t[i + j], t[i + j + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+        }
+    for (int i = 0; i < 4; i++) {
+        t[i] = __builtin_shufflevector(x[i], x[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+        t[i + 4] = __builtin_shufflevector(x[i], x[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+    }
+    for (int i = 0; i < 8; i++) x[i] = t[i];
+}
+#endif
+
 /* LANES numbers of a stored type. */
 SPAR__INLINE vec vec_load_bf16(const uint16_t *p) {
 #ifdef SPAR_REAL_DOUBLE
