@@ -1,4 +1,4 @@
-/* A dense layer for each module; and two rows joined piece by piece. */
+/* A dense layer for each module; two rows joined piece by piece; and the first columns alone. */
 #include <string.h>
 
 #include "op/modules.h"
@@ -91,5 +91,28 @@ spar__tensor *spar__join(spar__pass *pass, spar__tensor *a, spar__tensor *b, int
                 memcpy(spar__data(j.y) + r * j.y->cols + (2 * i + p) * width,
                        spar__data(j.part[p]) + r * a->cols + i * width, (size_t)width * sizeof(real));
     if (needs) spar__push(pass, join_back, &j, sizeof j);
+    return j.y;
+}
+
+/* ---- The first columns ---- */
+
+static void columns_back(spar__pass *pass, void *arguments) {
+    joined *j = arguments;
+    bool add;
+    real *d = j->y->grad_started ? spar__grad(pass, j->part[0], &add) : NULL;
+    if (!d) return;
+    int64_t from = j->y->cols, to = j->part[0]->cols;
+    for (int64_t r = 0; r < j->y->rows; r++) {
+        if (!add) memset(d + r * to, 0, (size_t)to * sizeof *d);
+        spar__k()->add(d + r * to, j->y->grad + r * from, from);
+    }
+}
+
+spar__tensor *spar__columns(spar__pass *pass, spar__tensor *x, int64_t n) {
+    if (!x || !spar__ok(pass) || x->cols == n) return x;
+    joined j = {{x, NULL}, spar__new(pass, x->rows, n, x->needs_grad), 0};
+    for (int64_t r = 0; j.y && r < x->rows; r++)
+        memcpy(spar__data(j.y) + r * n, spar__data(x) + r * x->cols, (size_t)n * sizeof(real));
+    if (j.y && x->needs_grad) spar__push(pass, columns_back, &j, sizeof j);
     return j.y;
 }

@@ -20,6 +20,9 @@ spar__tensor *spar__convolution(spar__pass *pass, spar__tensor *x, int64_t modul
 /* Pieces of `width` of a and b in turn: [rows, a's width + b's]. */
 spar__tensor *spar__join(spar__pass *pass, spar__tensor *a, spar__tensor *b, int64_t width);
 
+/* The first n columns. */
+spar__tensor *spar__columns(spar__pass *pass, spar__tensor *x, int64_t n);
+
 /* Parts of the multiplicative layer, shared with the head that is one (op/loss.c): rows (r, s) of
  * out [rows·S, d] are x[r]∘D[s]; and back. */
 void spar__spread(const real *x, const real *d, int64_t rows, int64_t modules, int64_t width, real *out);

@@ -63,5 +63,9 @@ typedef struct spar__loss_options {
  * counted; either may be NULL. */
 void spar__head_loss(spar__pass *, spar__tensor *x, spar__param *w, spar__param *b,
                      const int32_t *targets, const spar__loss_options *, double *sum, int64_t *count);
+/* The same with a multiplicative layer (op/modules.h) as the head; b has as many as its columns. */
+void spar__multiplicative_loss(spar__pass *, spar__tensor *x, spar__param *d, spar__param *e, spar__param *b,
+                               int64_t vocabulary, const int32_t *targets, const spar__loss_options *,
+                               double *sum, int64_t *count);
 
 #endif

@@ -366,6 +366,33 @@ static void locally_conv_dense(golden *g) {
     check_output(g);
 }
 
+static void sparse_loss(golden *g) {
+    const spar__head_kind *kind = (const void *)kind_named(spar__head_at, "sparse");
+    void *options = read_options(&kind->kind, modules_of(g)), *self = calloc(1, kind->self_size);
+    assert_int_equal(kind->declare(&g->builder, &g->shape, options, NULL, self), SPAR_OK);
+    load_params(g);
+    int64_t rows = g->rows.n_rows, n = 0, count = 0;
+    real *targets = tensor(g, "", "targets", NULL), *weights = tensor(g, "", "weights", NULL);
+    real *want = tensor(g, "", "logits", &n), *mean = tensor(g, "", "loss", NULL);
+    int32_t labels[MOST_ROWS];
+    for (int64_t r = 0; r < rows; r++) {
+        assert_true(weights[r] == 0 || weights[r] == 1);
+        labels[r] = weights[r] != 0 ? (int32_t)targets[r] : -1;
+    }
+    g->pass.recording = false;
+    g->y = kind->logits(&g->pass, options, self, g->x);
+    compare(g, "logits", spar__data(g->y), want, n);
+    g->pass.recording = true;
+    spar__loss_options o = {.logit_scale = 1, .scale = 1};
+    double sum = 0;
+    kind->loss(&g->pass, options, self, g->x, labels, &o, &sum, &count);
+    real got = (real)(sum / (double)count);
+    compare(g, "loss", &got, mean, 1);
+    spar__run_backward(&g->pass, NULL);
+    check_gradients(g);
+    free(targets), free(weights), free(want), free(mean), free(options), free(self);
+}
+
 static bool run_case(golden *g) {
     const char *layer = json_string_value(json_object_get(g->about, "layer"));
     if (strcmp(layer, "sparse_ff") == 0) sparse_ff(g);
@@ -378,6 +405,7 @@ static bool run_case(golden *g) {
         attention(g, "low-rank", json_pack("{s:I}", "rank", (json_int_t)number(g, "rank")));
     else if (strcmp(layer, "conv_attention") == 0) attention(g, "conv", convolution(g));
     else if (strcmp(layer, "mult_conv_attention") == 0) attention(g, "multiplicative-conv", mult_conv(g));
+    else if (strcmp(layer, "sparse_loss") == 0) sparse_loss(g);
     else return false;
     return true;
 }
@@ -395,7 +423,7 @@ static void test_cases(void **state) {
         close_case(&g);
     }
     closedir(folder);
-    if (n < 28) fail_msg("%d cases, expected 28 or more", n);
+    if (n < 29) fail_msg("%d cases, expected 29 or more", n);
 }
 
 int main(void) {
