@@ -156,7 +156,8 @@ test:
 
 # The longer suites, and the kernels on another processor: built for ARMv8, run by an emulator.
 test-long: test neon-test
-	@SECONDS_EACH=3600 tests/run.sh $(wildcard tests/long/*.sh)
+	@SPAR_TEST_ALL=1 SECONDS_EACH=3600 tests/run.sh build/release/tests/property/test_model \
+	    build/f64/tests/property/test_model $(wildcard tests/long/*.sh)
 
 neon-test:
 	@tools/deps.sh build long

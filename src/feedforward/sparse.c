@@ -1,7 +1,8 @@
 /* One neuron of each block of N is active for a token, chosen by a controller of low rank (Jaszczur et al. 2021,
  * arXiv 2111.12763, section 3.1):
  *     g = M2·(M1·x) + mb;   y = Σ_b f[b]·relu(W1[b,c]·x)·W2[b,c] + b2,   c[b] = argmax g[b]
- * The mathematics of choosing and of its gradient is in op/sparse.h. */
+ * The mathematics of choosing and of its gradient is in op/sparse.h. With `shared`, that many further
+ * neurons are always on, as in a dense layer: y += Wd·relu(Wu·x). */
 #include <math.h>
 
 #include "feedforward/feedforward.h"
@@ -9,14 +10,14 @@
 #include "op/sparse.h"
 
 typedef struct options {
-    int64_t d_ff, block, rank, chunk;
+    int64_t d_ff, block, rank, shared, chunk;
     int mode;
     bool times_controller, kernel_scaling;
     double temperature, quant_prob, balance;
 } options;
 
 typedef struct layer {
-    spar__param *down, *up, *up_bias, *neurons, *bias;
+    spar__param *down, *up, *up_bias, *neurons, *bias, *shared_up, *shared_down;
     spar__sparse_options sparse;
 } layer;
 
@@ -29,6 +30,8 @@ static const spar_option table[] = {
      "neurons of which one is chosen; divides d_ff"},
     {"rank", SPAR_OPTION_INT, offsetof(options, rank), 0, 0, 1 << 20, NULL,
      "of the controller; 0 = d_model / block"},
+    {"shared", SPAR_OPTION_INT, offsetof(options, shared), 0, 0, 1 << 24, NULL,
+     "neurons beside the blocks that are always on"},
     {"mode", SPAR_OPTION_NAME, offsetof(options, mode), GATED, 0, 0, modes,
      "gated: always one neuron, times its probability; straight-through: as published"},
     {"temperature", SPAR_OPTION_REAL, offsetof(options, temperature), -1, -1, 1e6, NULL,
@@ -86,6 +89,10 @@ static spar_status declare(spar__builder *b, const spar__shape *s, const void *o
     l.neurons = spar__declare_matrix(b, "ffn_neurons.weight", s->std, f, 2 * d);
     if (l.neurons) l.neurons->init_half = s->residual_std * (o->kernel_scaling ? sqrt((double)o->block) : 1);
     l.bias = spar__declare_vector(b, "ffn_neurons.bias", 0, d);
+    if (o->shared) {
+        l.shared_up = spar__declare_matrix(b, "ffn_shared_up.weight", s->std, o->shared, d);
+        l.shared_down = spar__declare_matrix(b, "ffn_shared_down.weight", s->residual_std, d, o->shared);
+    }
     *(layer *)self = l;
     return b->status;
 }
@@ -93,7 +100,10 @@ static spar_status declare(spar__builder *b, const spar__shape *s, const void *o
 static spar__tensor *run_rows(spar__pass *pass, const void *self, spar__tensor *x) {
     const layer *l = self;
     spar__tensor *g = spar__linear(pass, spar__linear(pass, x, l->down, NULL), l->up, l->up_bias);
-    return spar__sparse(pass, x, g, l->neurons, l->bias, &l->sparse);
+    spar__tensor *y = spar__sparse(pass, x, g, l->neurons, l->bias, &l->sparse);
+    if (!l->shared_up) return y;
+    spar__tensor *h = spar__activate(pass, spar__linear(pass, x, l->shared_up, NULL), SPAR__RELU);
+    return spar__sum(pass, y, spar__linear(pass, h, l->shared_down, NULL));
 }
 
 static spar__tensor *run(spar__pass *pass, const void *opts, const void *self, spar__tensor *x) {
@@ -103,7 +113,7 @@ static spar__tensor *run(spar__pass *pass, const void *opts, const void *self, s
 static int64_t read_per_token(const spar__shape *s, const void *opts) {
     const options *o = opts;
     int64_t f = width(s, o), d = s->d_model, r = rank_of(s, o);
-    return r * (d + f) + f + f / o->block * 2 * d + d;
+    return r * (d + f) + f + (f / o->block + o->shared) * 2 * d + d;
 }
 
 const spar__feedforward_kind spar__feedforward_sparse = {
