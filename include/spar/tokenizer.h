@@ -51,6 +51,14 @@ enum {
 spar_status spar_tokenizer_encode(const spar_tokenizer *tokenizer, const char *text, size_t length,
                                   unsigned flags, int32_t **ids, size_t *count);
 
+/* The same with offsets: (*offsets)[i] is where token i begins and ends in the bytes of `text`, through
+ * whatever normalisation; what stands for no text (what is added, a blank put in front) is empty there
+ * or takes no part. A token of some bytes of a character has just those. The caller frees *offsets
+ * with spar_free. */
+spar_status spar_tokenizer_encode_offsets(const spar_tokenizer *tokenizer, const char *text,
+                                          size_t length, unsigned flags, int32_t **ids,
+                                          size_t (**offsets)[2], size_t *count);
+
 /* The text of ids[0 … count), valid UTF-8: each maximal invalid part becomes U+FFFD. *text is also
  * 0-terminated; the caller frees it with spar_free. SPAR_ERR_ARGUMENT for an id out of range. */
 spar_status spar_tokenizer_decode(const spar_tokenizer *tokenizer, const int32_t *ids, size_t count,

@@ -23,7 +23,10 @@ spar_status spar__added_prepare(spar__added *a) {
         if (!t->length || t->length > MAX_LENGTH)
             return spar__fail(SPAR_ERR_LIMIT, "added token %d: %zu bytes, expected 1 to %d", t->id,
                               t->length, MAX_LENGTH);
-        if (n && !compare(&a->tokens[n - 1], t)) continue;
+        if (n && !compare(&a->tokens[n - 1], t) && a->tokens[n - 1].normalized == t->normalized) {
+            spar__free(a->tokens[i].owned);
+            continue;
+        }
         a->tokens[n++] = *t;
     }
     a->count = n;
@@ -39,6 +42,7 @@ spar_status spar__added_prepare(spar__added *a) {
 }
 
 void spar__added_free(spar__added *a) {
+    for (size_t i = 0; i < a->count; i++) spar__free(a->tokens[i].owned);
     spar__free(a->tokens);
     *a = (spar__added){0};
 }
@@ -85,12 +89,9 @@ static const spar__added_token *longest_at(const spar__added *a, bool normalized
     size_t low = a->first[byte], high = a->first[byte + 1], depth = 1;
     const spar__added_token *best = NULL;
     while (low < high) {
-        const spar__added_token *t = &a->tokens[low];
-        if (t->length == depth && t->normalized == normalized &&
-            !(t->single_word &&
-              (word_before(text, at) || word_after(text, at + depth, length))))
-            best = t;
-        if (at + depth >= length) break;
+        for (; low < high && a->tokens[low].length == depth; low++)
+            if (a->tokens[low].normalized == normalized) best = &a->tokens[low];
+        if (low >= high || at + depth >= length) break;
         narrow(a, depth, (unsigned char)text[at + depth], &low, &high);
         depth++;
     }
@@ -112,6 +113,11 @@ const spar__added_token *spar__added_next(const spar__added *a, bool normalized,
         if (a->first[byte] == a->first[byte + 1]) continue;
         const spar__added_token *t = longest_at(a, normalized, text, at, length);
         if (!t) continue;
+        if (t->single_word &&
+            (word_before(text, at) || word_after(text, at + t->length, length))) {
+            at += t->length - 1; /* passed over whole, shorter tokens within it too */
+            continue;
+        }
         size_t b = at, e = at + t->length, width;
         while (t->lstrip && b > from && (width = spar__space_before(text, b)) && b - width >= from)
             b -= width;

@@ -5,7 +5,8 @@
 #include "base/memory.h"
 
 typedef struct spar__added_token {
-    const char *text; /* in the vocabulary's pool */
+    const char *text; /* in the vocabulary's pool, or `owned` */
+    char *owned;      /* the normalised form, where that is what is looked for */
     size_t length;
     int32_t id;
     bool normalized; /* looked for after normalisation, not before */

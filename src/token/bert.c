@@ -37,24 +37,26 @@ static bool control(uint32_t c, utf8proc_category_t category) {
            category == UTF8PROC_CATEGORY_CO || category == UTF8PROC_CATEGORY_CS;
 }
 
-static spar_status add_code(utf8proc_int32_t code, bool lower, spar__buffer *out) {
+static spar_status add_code(utf8proc_int32_t code, bool lower, spar__span from, spar__text *out) {
     utf8proc_uint8_t bytes[4];
-    if (lower && code == 0x130) return spar__buffer_add(out, "i\xCC\x87", 3);
+    if (lower && code == 0x130) return spar__text_add(out, "i\xCC\x87", 3, from.begin, from.end);
     if (lower) code = utf8proc_tolower(code);
-    return spar__buffer_add(out, bytes, (size_t)utf8proc_encode_char(code, bytes));
+    return spar__text_add(out, (char *)bytes, (size_t)utf8proc_encode_char(code, bytes), from.begin,
+                          from.end);
 }
 
 /* One character: dropped, spaced, taken apart, lower-cased. */
-static spar_status clean_char(const cleaning *c, utf8proc_int32_t code, spar__buffer *out) {
+static spar_status clean_char(const cleaning *c, utf8proc_int32_t code, spar__span from,
+                              spar__text *out) {
     if (c->clean && code != '\t' && code != '\n' && code != '\r') {
         if (control((uint32_t)code, utf8proc_category(code))) return SPAR_OK;
     }
     if (c->clean && spar__char_class((uint32_t)code) == SPAR__CHAR_SPACE)
-        return spar__buffer_add(out, " ", 1);
+        return spar__text_add(out, " ", 1, from.begin, from.end);
     bool apart = c->chinese && ideograph((uint32_t)code);
-    if (apart) SPAR_TRY(spar__buffer_add(out, " ", 1));
+    if (apart) SPAR_TRY(spar__text_add(out, " ", 1, from.begin, from.begin));
     if (!c->accents) {
-        SPAR_TRY(add_code(code, c->lower, out));
+        SPAR_TRY(add_code(code, c->lower, from, out));
     } else {
         utf8proc_int32_t parts[32];
         int last = 0;
@@ -63,28 +65,29 @@ static spar_status clean_char(const cleaning *c, utf8proc_int32_t code, spar__bu
         if (n < 0 || n > 32) parts[0] = code, n = 1;
         for (utf8proc_ssize_t i = 0; i < n; i++)
             if (utf8proc_category(parts[i]) != UTF8PROC_CATEGORY_MN)
-                SPAR_TRY(add_code(parts[i], c->lower, out));
+                SPAR_TRY(add_code(parts[i], c->lower, from, out));
     }
-    return apart ? spar__buffer_add(out, " ", 1) : SPAR_OK;
+    return apart ? spar__text_add(out, " ", 1, from.end, from.end) : SPAR_OK;
 }
 
 /* Marks are dropped, so their order, which NFD would settle, does not matter. */
 static spar_status bert_apply(const void *state, const char *text, size_t length,
-                              spar__buffer *out) {
+                              spar__text *out) {
     const cleaning *c = state;
-    SPAR_TRY(spar__buffer_reserve(out, length));
+    SPAR_TRY(spar__buffer_reserve(&out->bytes, length));
     for (size_t at = 0; at < length;) {
         unsigned char byte = (unsigned char)text[at];
         if (byte > 0x20 && byte < 0x7F) {
             char lower = c->lower && byte >= 'A' && byte <= 'Z' ? (char)(byte | 32) : (char)byte;
-            SPAR_TRY(spar__buffer_add(out, &lower, 1));
+            SPAR_TRY(spar__text_add(out, &lower, 1, at, at + 1));
             at++;
             continue;
         }
         utf8proc_int32_t code;
-        at += (size_t)utf8proc_iterate((const utf8proc_uint8_t *)text + at,
-                                       (utf8proc_ssize_t)(length - at), &code);
-        SPAR_TRY(clean_char(c, code, out));
+        size_t width = (size_t)utf8proc_iterate((const utf8proc_uint8_t *)text + at,
+                                                (utf8proc_ssize_t)(length - at), &code);
+        SPAR_TRY(clean_char(c, code, (spar__span){at, at + width}, out));
+        at += width;
     }
     return SPAR_OK;
 }
@@ -94,7 +97,7 @@ const spar__normalizer_kind spar__normalizer_bert = {"BertNormalizer", bert_open
 
 /* ---- Splitting ------------------------------------------------------------------------------ */
 
-static bool punctuation(uint32_t c) {
+bool spar__char_punctuation(uint32_t c) {
     if (c < 0x80)
         return (c >= 33 && c <= 47) || (c >= 58 && c <= 64) || (c >= 91 && c <= 96) ||
                (c >= 123 && c <= 126);
@@ -118,7 +121,7 @@ static spar_status pieces_split(const void *state, spar__run *run, int level, co
         width = (size_t)utf8proc_iterate((const utf8proc_uint8_t *)text + at,
                                          (utf8proc_ssize_t)(length - at), &code);
         bool blank = spar__char_class((uint32_t)code) == SPAR__CHAR_SPACE;
-        if (!blank && !punctuation((uint32_t)code)) continue;
+        if (!blank && !spar__char_punctuation((uint32_t)code)) continue;
         SPAR_TRY(spar__run_split(run, level + 1, text + word, at - word));
         if (!blank) SPAR_TRY(spar__run_split(run, level + 1, text + at, width));
         word = at + width;

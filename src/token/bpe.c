@@ -9,71 +9,138 @@
 #include "token/spell.h"
 #include "token/tokenizer.h"
 
+enum { MAX_AFFIX = 64 };
+
 typedef struct bpe {
     spar__merges merges;
     int32_t byte_id[256]; /* −1: the byte alone is no token */
     int32_t fallback[256]; /* <0x00> … <0xFF> */
     int32_t unk;
     bool bytes, ignore_merges, fuse_unk, byte_fallback;
+    char *prefix, *suffix; /* of symbols within a word, of the last one; NULL: none */
+    const spar_tokenizer *tokenizer;
 } bpe;
 
 /* ---- Pieces to symbols ---------------------------------------------------------------------- */
 
-static spar_status add_unknown(const bpe *m, spar__ids *ids, size_t from) {
-    if (m->unk < 0 || (m->fuse_unk && ids->count > from && ids->at[ids->count - 1] == m->unk))
-        return SPAR_OK;
-    return spar__ids_add(ids, m->unk);
+/* A symbol of the piece: its id, and the bytes that it stands for. */
+static spar_status add_symbol(spar__run *run, int32_t id, const char *bytes, size_t length) {
+    SPAR_TRY(spar__run_span(run, bytes, bytes + length));
+    return spar__ids_add(&run->ids, id);
 }
 
-static spar_status add_character(const spar_tokenizer *t, const bpe *m, spar__ids *ids,
-                                 size_t from, const char *piece, size_t width) {
-    int32_t id = spar__vocab_find(&t->vocab, piece, width);
-    if (id >= 0) return spar__ids_add(ids, id);
-    bool whole = m->byte_fallback;
-    for (size_t i = 0; whole && i < width; i++) whole = m->fallback[(uint8_t)piece[i]] >= 0;
-    if (!whole) return add_unknown(m, ids, from);
-    for (size_t i = 0; i < width; i++)
-        SPAR_TRY(spar__ids_add(ids, m->fallback[(uint8_t)piece[i]]));
+static spar_status add_unknown(const bpe *m, spar__run *run, size_t from, const char *bytes,
+                               size_t length) {
+    spar__ids *ids = &run->ids;
+    if (m->unk < 0) return SPAR_OK;
+    if (!m->fuse_unk || ids->count == from || ids->at[ids->count - 1] != m->unk)
+        return add_symbol(run, m->unk, bytes, length);
+    if (run->wants_spans)
+        run->spans[run->n_spans - 1].end = spar__view_source(run->view, bytes, bytes + length).end;
     return SPAR_OK;
 }
 
-static spar_status add_symbols(const spar_tokenizer *t, const bpe *m, spar__ids *ids,
-                               const char *piece, size_t length) {
+/* A character as the vocabulary has it (with its affixes), or its bytes, or unknown. */
+static spar_status add_character(const bpe *m, spar__run *run, size_t from, const char *spelled,
+                                 size_t length, const char *bytes, size_t width) {
+    int32_t id = spar__vocab_own(&m->tokenizer->vocab, spelled, length);
+    if (id >= 0) return add_symbol(run, id, bytes, width);
+    bool whole = m->byte_fallback;
+    for (size_t i = 0; whole && i < length; i++) whole = m->fallback[(uint8_t)spelled[i]] >= 0;
+    if (!whole) return add_unknown(m, run, from, bytes, width);
+    for (size_t i = 0; i < length; i++)
+        SPAR_TRY(add_symbol(run, m->fallback[(uint8_t)spelled[i]], bytes + (i < width ? i : width),
+                            i < width));
+    return SPAR_OK;
+}
+
+/* Characters with the prefix of those that go on and the suffix of the last. */
+static spar_status add_affixed(const bpe *m, spar__run *run, size_t from, const char *piece,
+                               size_t at, size_t width, size_t length) {
+    char room[2 * MAX_AFFIX + 4];
+    size_t n = 0, n_prefix = m->prefix && at ? strlen(m->prefix) : 0;
+    size_t n_suffix = m->suffix && at + width == length ? strlen(m->suffix) : 0;
+    if (n_prefix) memcpy(room, m->prefix, n_prefix);
+    n = n_prefix;
+    memcpy(room + n, piece + at, width);
+    n += width;
+    if (n_suffix) memcpy(room + n, m->suffix, n_suffix);
+    return add_character(m, run, from, room, n + n_suffix, piece + at, width);
+}
+
+static spar_status add_symbols(const bpe *m, spar__run *run, const char *piece, size_t length) {
+    spar__ids *ids = &run->ids;
     size_t from = ids->count;
-    if (!m->bytes) {
-        for (size_t at = 0, width; at < length; at += width) {
-            uint32_t code;
-            int n = spar__utf8_decode((const unsigned char *)piece + at, length - at, &code);
-            width = n ? (size_t)n : 1;
-            SPAR_TRY(add_character(t, m, ids, from, piece + at, width));
+    if (m->bytes && !m->prefix && !m->suffix && !run->wants_spans) {
+        if (ids->capacity - ids->count < length) SPAR_TRY(spar__ids_grow(ids, length));
+        for (size_t i = 0; i < length; i++) {
+            int32_t id = m->byte_id[(uint8_t)piece[i]];
+            if (id >= 0) ids->at[ids->count++] = id;
+            else SPAR_TRY(add_unknown(m, run, from, piece + i, 1));
         }
         return SPAR_OK;
     }
-    if (ids->capacity - ids->count < length) SPAR_TRY(spar__ids_grow(ids, length));
-    for (size_t i = 0; i < length; i++) {
-        int32_t id = m->byte_id[(uint8_t)piece[i]];
-        if (id >= 0) ids->at[ids->count++] = id;
-        else SPAR_TRY(add_unknown(m, ids, from));
+    for (size_t at = 0, width; at < length; at += width) {
+        uint32_t code;
+        int n = m->bytes ? 1
+                         : spar__utf8_decode((const unsigned char *)piece + at, length - at, &code);
+        width = n ? (size_t)n : 1;
+        SPAR_TRY(m->prefix || m->suffix
+                     ? add_affixed(m, run, from, piece, at, width, length)
+                     : add_character(m, run, from, piece + at, width, piece + at, width));
     }
     return SPAR_OK;
 }
 
-static spar_status merge_piece(const spar_tokenizer *t, spar__run *run, const char *piece,
+/* Bytes of a symbol, the prefix of one that goes on left out. */
+static size_t own_length(const bpe *m, int32_t id, bool first) {
+    const spar__vocab *v = &m->tokenizer->vocab;
+    size_t n = v->length[id], n_prefix = m->prefix && !first ? strlen(m->prefix) : 0;
+    return n_prefix && n >= n_prefix && !memcmp(spar__vocab_bytes(v, id), m->prefix, n_prefix)
+               ? n - n_prefix
+               : n;
+}
+
+/* Joins the spans of symbols[0 … n) to those of the tokens that they became. */
+static void join_spans(const bpe *m, spar__run *run, const int32_t *symbols, size_t n, size_t from,
+                       size_t first_span) {
+    spar__span *spans = run->spans + first_span;
+    size_t at = 0, kept = 0;
+    for (size_t i = from; i < run->ids.count && at < n; i++) {
+        size_t want = own_length(m, run->ids.at[i], i == from), have = 0, begin = at;
+        do have += own_length(m, symbols[at], at == 0);
+        while (++at < n && have < want);
+        spans[kept++] = (spar__span){spans[begin].begin, spans[at - 1].end};
+    }
+    run->n_spans = first_span + kept;
+}
+
+static spar_status merge_piece(const void *state, spar__run *run, const char *piece,
                                size_t length) {
-    const bpe *m = t->model_state;
-    size_t from = run->ids.count;
-    SPAR_TRY(add_symbols(t, m, &run->ids, piece, length));
-    size_t n = run->ids.count - from;
-    SPAR_TRY(spar__merges_run(&m->merges, run, run->ids.at + from, &n));
+    const bpe *m = state;
+    size_t from = run->ids.count, first_span = run->n_spans;
+    int32_t *symbols = NULL;
+    SPAR_TRY(add_symbols(m, run, piece, length));
+    size_t n = run->ids.count - from, n_symbols = n;
+    if (!n) return SPAR_OK;
+    if (run->wants_spans) {
+        symbols = spar__array(n, sizeof *symbols);
+        if (!symbols) return SPAR_ERR_MEMORY;
+        memcpy(symbols, run->ids.at + from, n * sizeof *symbols);
+    }
+    spar_status status = spar__merges_run(&m->merges, run, run->ids.at + from, &n);
     run->ids.count = from + n;
-    return SPAR_OK;
+    if (!status && symbols) join_spans(m, run, symbols, n_symbols, from, first_span);
+    spar__free(symbols);
+    return status;
 }
 
 static spar_status bpe_encode(const spar_tokenizer *t, spar__run *run, const char *piece,
                               size_t length) {
     int32_t id = spar__vocab_find(&t->vocab, piece, length);
-    if (id >= 0 && (t->vocab.flags[id] & SPAR__PIECE_WHOLE)) return spar__ids_add(&run->ids, id);
-    return spar__cached(run, piece, length, merge_piece);
+    if (id >= 0 && (t->vocab.flags[id] & SPAR__PIECE_WHOLE))
+        return add_symbol(run, id, piece, length);
+    return spar__cached(t->model_state, run, piece, length, merge_piece);
 }
 
 /* ---- Opening -------------------------------------------------------------------------------- */
@@ -115,7 +182,12 @@ static spar_status read_merge(spar_tokenizer *t, bpe *m, size_t index, const jso
     if (a != room->bytes) memcpy(room->bytes, a, n_a);
     SPAR_TRY(side(t, index, right, n_right, &b, &n_b, room->bytes + n_a, &ids[1]));
     if (b != room->bytes + n_a) memcpy(room->bytes + n_a, b, n_b);
-    int32_t id = spar__vocab_find(&t->vocab, room->bytes, n_a + n_b);
+    size_t n_prefix = m->prefix ? strlen(m->prefix) : 0, n_joined = n_a + n_b;
+    if (n_prefix && n_b >= n_prefix) {
+        memmove(room->bytes + n_a, room->bytes + n_a + n_prefix, n_b - n_prefix);
+        n_joined -= n_prefix;
+    }
+    int32_t id = spar__vocab_find(&t->vocab, room->bytes, n_joined);
     if (id < 0)
         return spar__fail(SPAR_ERR_FORMAT, "key 'merges': entry %zu: '%.40s' + '%.40s' is no token",
                           index, left, right);
@@ -143,13 +215,13 @@ static spar_status mark_whole(spar_tokenizer *t, const bpe *m) {
     spar_status status = SPAR_OK;
     for (int32_t id = 0; !status && id < t->vocab.size; id++) {
         uint8_t *flags = &t->vocab.flags[id];
-        if (!(*flags & SPAR__PIECE_DEFINED) || (*flags & SPAR__PIECE_SPECIAL)) continue;
+        if (!(*flags & SPAR__PIECE_DEFINED) || (*flags & SPAR__PIECE_ADDED)) continue;
         if (m->ignore_merges) {
             *flags |= SPAR__PIECE_WHOLE;
             continue;
         }
         run.ids.count = 0;
-        status = merge_piece(t, &run, spar__vocab_bytes(&t->vocab, id), t->vocab.length[id]);
+        status = merge_piece(m, &run, spar__vocab_bytes(&t->vocab, id), t->vocab.length[id]);
         if (run.ids.count == 1 && run.ids.at[0] == id) *flags |= SPAR__PIECE_WHOLE;
     }
     spar__run_free(&run);
@@ -158,28 +230,31 @@ static spar_status mark_whole(spar_tokenizer *t, const bpe *m) {
 
 static void bpe_free(void *state) {
     bpe *m = state;
-    if (m) spar__merges_free(&m->merges);
+    if (!m) return;
+    spar__merges_free(&m->merges);
+    spar__free(m->prefix);
+    spar__free(m->suffix);
     spar__free(m);
 }
 
-static spar_status refuse_affixes(const json_t *settings) {
-    static const char *const keys[] = {"continuing_subword_prefix", "end_of_word_suffix"};
-    for (int i = 0; i < 2; i++) {
-        const char *affix;
-        SPAR_TRY(spar__field_string(settings, keys[i], "", &affix));
-        if (*affix)
-            return spar__fail(SPAR_ERR_UNSUPPORTED, "key 'model.%s': '%s' is not supported", keys[i],
-                              affix);
-    }
+static spar_status read_affix(const json_t *settings, const char *key, char **out) {
+    const char *affix;
+    SPAR_TRY(spar__field_string(settings, key, "", &affix));
+    if (strlen(affix) > MAX_AFFIX)
+        return spar__fail(SPAR_ERR_LIMIT, "key 'model.%s': %zu bytes, at most %d", key,
+                          strlen(affix), MAX_AFFIX);
+    if (*affix && !(*out = spar__copy_string(affix))) return SPAR_ERR_MEMORY;
     return SPAR_OK;
 }
 
 static spar_status bpe_open(spar_tokenizer *t, const json_t *settings) {
-    SPAR_TRY(refuse_affixes(settings));
     bpe *m = spar__alloc(sizeof *m);
     if (!m) return SPAR_ERR_MEMORY;
     t->model_state = m;
+    m->tokenizer = t;
     m->bytes = t->byte_level;
+    SPAR_TRY(read_affix(settings, "continuing_subword_prefix", &m->prefix));
+    SPAR_TRY(read_affix(settings, "end_of_word_suffix", &m->suffix));
     const json_t *merges;
     const char *unk;
     SPAR_TRY(spar__field_bool(settings, "ignore_merges", false, &m->ignore_merges));
@@ -194,7 +269,7 @@ static spar_status bpe_open(spar_tokenizer *t, const json_t *settings) {
     for (int i = 0; i < 256; i++) {
         char byte = (char)i, name[8];
         snprintf(name, sizeof name, "<0x%02X>", i);
-        m->byte_id[i] = spar__vocab_find(&t->vocab, &byte, 1);
+        m->byte_id[i] = spar__vocab_own(&t->vocab, &byte, 1);
         m->fallback[i] = spar__vocab_find(&t->vocab, name, 6);
     }
     SPAR_TRY(read_merges(t, m, merges));

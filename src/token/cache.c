@@ -8,10 +8,10 @@ typedef struct entry {
     int32_t ids[MAX_IDS];
 } entry;
 
-spar_status spar__cached(spar__run *run, const char *word, size_t length,
-                         spar_status (*encode)(const spar_tokenizer *tokenizer, spar__run *run,
-                                               const char *word, size_t length)) {
-    if (length > MAX_BYTES) return encode(run->tokenizer, run, word, length);
+spar_status spar__cached(const void *state, spar__run *run, const char *word, size_t length,
+                         spar_status (*encode)(const void *state, spar__run *run, const char *word,
+                                               size_t length)) {
+    if (length > MAX_BYTES || run->wants_spans) return encode(state, run, word, length);
     if (!run->cache && !(run->cache = spar__array(SLOTS, sizeof(entry)))) return SPAR_ERR_MEMORY;
     size_t low = length < 8 ? length : 8;
     uint64_t a = spar__vocab_key(word, low), b = spar__vocab_key(word + low, length - low);
@@ -22,7 +22,7 @@ spar_status spar__cached(spar__run *run, const char *word, size_t length,
         return SPAR_OK;
     }
     size_t from = run->ids.count;
-    SPAR_TRY(encode(run->tokenizer, run, word, length));
+    SPAR_TRY(encode(state, run, word, length));
     size_t n = run->ids.count - from;
     if (n > MAX_IDS) return SPAR_OK;
     *e = (entry){{a, b}, (uint8_t)length, (uint8_t)n, {0}};

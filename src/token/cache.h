@@ -5,8 +5,8 @@
 #include "token/tokenizer.h"
 
 /* Appends the ids of a word to run->ids: remembered ones, or what `encode` appends. */
-spar_status spar__cached(spar__run *run, const char *word, size_t length,
-                         spar_status (*encode)(const spar_tokenizer *tokenizer, spar__run *run,
-                                               const char *word, size_t length));
+spar_status spar__cached(const void *state, spar__run *run, const char *word, size_t length,
+                         spar_status (*encode)(const void *state, spar__run *run, const char *word,
+                                               size_t length));
 
 #endif

@@ -221,14 +221,37 @@ spar_status spar__tokenizer_open_gguf(const char *path, spar_tokenizer **out) {
 
 /* ---- Writing -------------------------------------------------------------------------------- */
 
-/* The name of the splitting expression, where GGUF has one. */
+/* The expression that a stage amounts to; "" for one that cuts nothing, NULL where it has none. */
+static const char *stage_expression(const json_t *stage) {
+    const char *type = json_string_value(json_object_get(stage, "type"));
+    const json_t *pattern = json_object_get(stage, "pattern");
+    const char *regex = json_string_value(json_object_get(pattern, "Regex"));
+    if (!type) return NULL;
+    if (!strcmp(type, "Split") && regex && !strcmp(regex, " ?[^(\\s|[.,!?…。，、।۔،])]+"))
+        return " ?[^(\\s|.,!?…。，、।۔،)]+"; /* BLOOM's, without a class in a class */
+    if (!strcmp(type, "Split")) return regex;
+    if (!strcmp(type, "Punctuation")) return "[\\p{P}\\$\\+<=>\\^~\\|`]+";
+    if (!strcmp(type, "Digits"))
+        return json_is_true(json_object_get(stage, "individual_digits")) ? "\\p{N}" : "";
+    if (!strcmp(type, "ByteLevel"))
+        return json_is_false(json_object_get(stage, "use_regex"))
+                   ? ""
+                   : spar__pattern_named("gpt2")->expression;
+    return NULL;
+}
+
+/* The name of the splitting expressions, where GGUF has one. */
 static const char *pre_name(const json_t *root) {
     const json_t *part = json_object_get(root, "pre_tokenizer");
     const json_t *list = json_object_get(part, "pretokenizers");
-    if (!list) return spar__gguf_pre_of(spar__pattern_named("gpt2")->expression);
-    const json_t *pattern = json_object_get(json_array_get(list, 0), "pattern");
-    const char *expression = json_string_value(json_object_get(pattern, "Regex"));
-    const char *name = expression ? spar__gguf_pre_of(expression) : NULL;
+    const char *expressions[SPAR__PRE_STAGES];
+    int count = 0;
+    for (size_t i = 0; i < (list ? json_array_size(list) : 1); i++) {
+        const char *expression = stage_expression(list ? json_array_get(list, i) : part);
+        if (!expression || count == SPAR__PRE_STAGES) return "default";
+        if (*expression) expressions[count++] = expression;
+    }
+    const char *name = spar__gguf_pre_of(expressions, count);
     return name ? name : "default";
 }
 
@@ -249,7 +272,8 @@ static spar_status write_tokens(const spar_tokenizer *t, const json_t *vocab,
         }
     for (size_t i = 0; !status && i < t->added.count; i++) {
         const spar__added_token *token = &t->added.tokens[i];
-        texts[token->id] = (spar__gguf_string){token->text, token->length};
+        texts[token->id] = (spar__gguf_string){spar__vocab_bytes(&t->vocab, token->id),
+                                               t->vocab.length[token->id]};
         types[token->id] = token->special ? CONTROL : USER_DEFINED;
     }
     for (size_t i = 0; !status && i < n; i++)
@@ -307,7 +331,7 @@ static spar_status write_bpe(const spar_tokenizer *t, spar__gguf_writer *writer)
 
 spar_status spar__tokenizer_to_gguf(const spar_tokenizer *t, spar__gguf_writer *writer) {
     /* GGUF has no name for BPE on plain characters. */
-    bool bpe = !strcmp(t->model->kind, "bpe") && t->byte_level;
+    bool bpe = !strcmp(t->model->kind, "bpe") && (t->byte_level || t->spelled);
     bool spm = !strcmp(t->model->kind, "sentencepiece");
     if (bpe) SPAR_TRY(write_bpe(t, writer));
     if (spm) SPAR_TRY(spar__spm_to_gguf(t, writer));

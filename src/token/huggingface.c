@@ -34,8 +34,10 @@ static spar_status read_added(spar_tokenizer *t, const json_t *list) {
             return spar__fail(SPAR_ERR_FORMAT,
                               "key 'added_tokens': '%.64s': id %lld, expected 0 to %d", token.text,
                               (long long)id, t->vocab.limit - 1);
-        if (!(t->vocab.flags[id] & SPAR__PIECE_DEFINED))
+        if (!(t->vocab.flags[id] & SPAR__PIECE_DEFINED)) {
             SPAR_TRY(spar__vocab_add(&t->vocab, id, token.text, token.length));
+            t->vocab.flags[id] |= SPAR__PIECE_ADDED;
+        }
         token.id = (int32_t)id;
         token.text = spar__vocab_bytes(&t->vocab, token.id);
         if (t->vocab.length[id] != token.length ||
@@ -59,72 +61,121 @@ static spar_status mark_added(const spar_tokenizer *t, const json_t *list, uint8
     return SPAR_OK;
 }
 
-static spar_status read_token(spar_tokenizer *t, const char *text, size_t length, const json_t *id,
-                              const uint8_t *literal, char *room) {
-    if (!json_is_integer(id))
-        return spar__fail(SPAR_ERR_FORMAT, "key 'model.vocab': '%.64s': the id is no integer", text);
-    json_int_t number = json_integer_value(id);
-    size_t n;
-    if (t->byte_level && number >= 0 && number < t->vocab.limit && !literal[number] &&
-        spar__spell_decode(text, length, room, &n))
-        return spar__vocab_add(&t->vocab, number, room, n);
-    return spar__vocab_add(&t->vocab, number, text, length);
+/* The vocabulary as one list whatever its form: {piece: id}, or [[piece, score], …]. */
+typedef struct entries {
+    const json_t *vocab;
+    void *iter;
+    size_t next;
+} entries;
+
+static spar_status next_entry(entries *e, const char **key, size_t *length, json_int_t *id) {
+    *key = NULL;
+    if (json_is_array(e->vocab)) {
+        if (e->next == json_array_size(e->vocab)) return SPAR_OK;
+        const json_t *text = json_array_get(json_array_get(e->vocab, e->next), 0);
+        if (!json_is_string(text) ||
+            !json_is_number(json_array_get(json_array_get(e->vocab, e->next), 1)))
+            return spar__fail(SPAR_ERR_FORMAT, "key 'model.vocab': entry %zu: expected a piece and "
+                              "its score", e->next);
+        *key = json_string_value(text);
+        *length = json_string_length(text);
+        *id = (json_int_t)e->next++;
+        return SPAR_OK;
+    }
+    e->iter = e->next++ ? json_object_iter_next((json_t *)e->vocab, e->iter)
+                        : json_object_iter((json_t *)e->vocab);
+    if (!e->iter) return SPAR_OK;
+    const json_t *number = json_object_iter_value(e->iter);
+    *key = json_object_iter_key(e->iter);
+    *length = strlen(*key);
+    if (!json_is_integer(number))
+        return spar__fail(SPAR_ERR_FORMAT, "key 'model.vocab': '%.64s': the id is no integer", *key);
+    *id = json_integer_value(number);
+    return SPAR_OK;
+}
+
+static spar_status read_tokens(spar_tokenizer *t, const json_t *vocab, const json_t *added,
+                               uint8_t *literal, char *room) {
+    SPAR_TRY(mark_added(t, added, literal));
+    entries e = {.vocab = vocab};
+    const char *key;
+    size_t length, n;
+    json_int_t id;
+    for (;;) {
+        SPAR_TRY(next_entry(&e, &key, &length, &id));
+        if (!key) return read_added(t, added);
+        bool spelled = t->byte_level && id >= 0 && id < t->vocab.limit && !literal[id] &&
+                       spar__spell_decode(key, length, room, &n);
+        SPAR_TRY(spelled ? spar__vocab_add(&t->vocab, id, room, n)
+                         : spar__vocab_add(&t->vocab, id, key, length));
+    }
 }
 
 static spar_status read_vocab(spar_tokenizer *t, const json_t *vocab, const json_t *added) {
-    size_t bytes = 0, longest = 0, limit = json_object_size(vocab) + json_array_size(added);
+    size_t bytes = 0, longest = 0, count = 0, length;
+    entries e = {.vocab = vocab};
     const char *key;
-    const json_t *value;
-    json_object_foreach((json_t *)vocab, key, value) {
-        size_t n = strlen(key);
-        bytes += n + 1;
-        if (n > longest) longest = n;
+    json_int_t id;
+    for (;; count++) {
+        SPAR_TRY(next_entry(&e, &key, &length, &id));
+        if (!key) break;
+        bytes += length + 1;
+        if (length > longest) longest = length;
     }
     for (size_t i = 0; i < json_array_size(added); i++) {
         const json_t *content = json_object_get(json_array_get(added, i), "content");
         bytes += json_string_length(content) + 1;
     }
+    size_t limit = count + json_array_size(added);
     limit += limit / 2 + SPARE_IDS;
     SPAR_TRY(spar__vocab_create(&t->vocab, limit, bytes));
     uint8_t *literal = spar__alloc(limit);
     char *room = spar__alloc(longest + 1);
-    spar_status status = literal && room ? mark_added(t, added, literal) : SPAR_ERR_MEMORY;
-    if (!status)
-        json_object_foreach((json_t *)vocab, key, value) {
-            status = read_token(t, key, strlen(key), value, literal, room);
-            if (status) break;
-        }
+    spar_status status = literal && room ? read_tokens(t, vocab, added, literal, room)
+                                         : SPAR_ERR_MEMORY;
     spar__free(literal);
     spar__free(room);
-    return status ? status : read_added(t, added);
+    return status;
 }
 
 /* ---- Stages --------------------------------------------------------------------------------- */
 
-/* The members of a part that may be absent, one object, or a Sequence of them under `key`. */
-static spar_status stages(const json_t *root, const char *part, const char *key,
-                          const json_t **list, const json_t **single) {
+/* The stages of a part that may be absent, one object, or a Sequence of them, also one within
+ * another. */
+typedef struct stages {
+    const json_t *at[SPAR__MAX_STAGES];
+    const char *types[SPAR__MAX_STAGES];
+    int count;
+} stages;
+
+static spar_status add_stages(const char *part, const char *key, const json_t *stage, int depth,
+                              stages *out) {
     const char *type;
-    *list = *single = NULL;
-    SPAR_TRY(spar__field_object(root, part, false, single));
-    if (!*single) return SPAR_OK;
-    SPAR_TRY(spar__field_string(*single, "type", "", &type));
-    if (strcmp(type, "Sequence")) return SPAR_OK;
-    const json_t *sequence = *single;
-    *single = NULL;
-    return spar__field_array(sequence, key, true, list);
-}
-
-static const json_t *stage_at(const json_t *list, const json_t *single, size_t i) {
-    return list ? json_array_get(list, i) : i ? NULL : single;
-}
-
-static spar_status stage_type(const char *part, const json_t *stage, int count, const char **type) {
     if (!json_is_object(stage))
         return spar__fail(SPAR_ERR_FORMAT, "key '%s': expected an object", part);
-    if (count >= SPAR__MAX_STAGES)
-        return spar__fail(SPAR_ERR_LIMIT, "key '%s': more than %d stages", part, SPAR__MAX_STAGES);
-    return spar__field_string(stage, "type", "", type);
+    SPAR_TRY(spar__field_string(stage, "type", "", &type));
+    if (strcmp(type, "Sequence")) {
+        if (out->count == SPAR__MAX_STAGES)
+            return spar__fail(SPAR_ERR_LIMIT, "key '%s': more than %d stages", part,
+                              SPAR__MAX_STAGES);
+        out->types[out->count] = type;
+        out->at[out->count++] = stage;
+        return SPAR_OK;
+    }
+    const json_t *list;
+    if (depth == 4) return spar__fail(SPAR_ERR_LIMIT, "key '%s': nested too deeply", part);
+    SPAR_TRY(spar__field_array(stage, key, true, &list));
+    for (size_t i = 0; i < json_array_size(list); i++)
+        SPAR_TRY(add_stages(part, key, json_array_get(list, i), depth + 1, out));
+    return SPAR_OK;
+}
+
+static spar_status find_stages(const json_t *root, const char *part, const char *key,
+                               stages *out) {
+    const json_t *stage;
+    out->count = 0;
+    SPAR_TRY(spar__field_object(root, part, false, &stage));
+    return stage ? add_stages(part, key, stage, 0, out) : SPAR_OK;
 }
 
 static const spar__normalizer_kind *const normalizer_kinds[] = {
@@ -146,18 +197,16 @@ static const spar__decoder_kind *const decoder_kinds[] = {
 /* The readers of the three tables differ only in their names. */
 #define READ_STAGES(function, kinds, array, part, key)                                             \
     static spar_status function(spar_tokenizer *t, const json_t *root) {                           \
-        const json_t *list, *single, *stage;                                                       \
-        const char *type;                                                                          \
-        SPAR_TRY(stages(root, part, key, &list, &single));                                         \
-        for (size_t i = 0; (stage = stage_at(list, single, i)); i++) {                             \
+        stages found;                                                                              \
+        SPAR_TRY(find_stages(root, part, key, &found));                                            \
+        for (int i = 0; i < found.count; i++) {                                                    \
             size_t k = 0;                                                                          \
-            SPAR_TRY(stage_type(part, stage, t->n_##array, &type));                                \
-            while (kinds[k] && strcmp(kinds[k]->name, type)) k++;                                  \
+            while (kinds[k] && strcmp(kinds[k]->name, found.types[i])) k++;                        \
             if (!kinds[k])                                                                         \
                 return spar__fail(SPAR_ERR_UNSUPPORTED, "key '%s': '%.64s' is not supported",      \
-                                  part, type);                                                     \
+                                  part, found.types[i]);                                           \
             void *state = NULL;                                                                    \
-            spar_status status = kinds[k]->open(stage, &state);                                    \
+            spar_status status = kinds[k]->open(found.at[i], &state);                              \
             if (status) return spar__fail_within(status, "key '%s'", part);                        \
             t->array[t->n_##array].kind = kinds[k];                                                \
             t->array[t->n_##array++].state = state;                                                \
@@ -175,20 +224,46 @@ static spar_status find_model(const json_t *model, const spar__model_kind **out)
 #undef MODEL
         NULL};
     const char *type;
-    SPAR_TRY(spar__field_string(model, "type", "BPE", &type));
+    /* Old files do not say. */
+    const char *usual = json_is_array(json_object_get(model, "vocab")) ? "Unigram"
+                        : json_object_get(model, "merges")             ? "BPE"
+                        : json_object_get(model, "max_input_chars_per_word") ? "WordPiece"
+                                                                             : "WordLevel";
+    SPAR_TRY(spar__field_string(model, "type", usual, &type));
     for (size_t k = 0; kinds[k]; k++)
         if (!strcmp(kinds[k]->name, type)) return *out = kinds[k], SPAR_OK;
     return spar__fail(SPAR_ERR_UNSUPPORTED, "key 'model.type': '%.64s' is not supported", type);
 }
 
-static bool mentions_byte_level(const json_t *root, const char *part, const char *key) {
-    const json_t *object = json_object_get(root, part), *list = json_object_get(object, key);
-    for (size_t i = 0; i <= json_array_size(list); i++) {
-        const json_t *stage = i ? json_array_get(list, i - 1) : object;
-        const char *type = json_string_value(json_object_get(stage, "type"));
-        if (type && !strcmp(type, "ByteLevel")) return true;
+/* Vocabularies that spell bytes hold the bytes themselves here (byte_level), provided that text is
+ * taken as bytes only at the last stage before the model; else they stay as they are, and text is
+ * spelled (spelled). */
+static spar_status settle_spelling(spar_tokenizer *t) {
+    int last = t->n_splitters - 1;
+    bool decodes = t->n_decoders == 1 && t->decoders[0].kind == &spar__decoder_byte_level;
+    bool bytes = last >= 0 && t->splitters[last].kind == &spar__splitter_byte_level && decodes;
+    for (int i = 0; i < t->n_normalizers; i++)
+        if (t->normalizers[i].kind == &spar__normalizer_byte_level) t->spelled = true;
+    for (int i = 0; i <= last; i++)
+        if (t->splitters[i].kind == &spar__splitter_byte_level && (i < last || !decodes))
+            t->spelled = true;
+    t->byte_level = bytes && !t->spelled;
+    for (int i = last; i >= 0 && !t->byte_level; i--) {
+        if (t->splitters[i].kind != &spar__splitter_byte_level) continue;
+        if (t->n_splitters == SPAR__MAX_STAGES)
+            return spar__fail(SPAR_ERR_LIMIT, "key 'pre_tokenizer': more than %d stages",
+                              SPAR__MAX_STAGES - 1);
+        memmove(&t->splitters[i + 2], &t->splitters[i + 1],
+                (size_t)(t->n_splitters - i - 1) * sizeof t->splitters[0]);
+        t->splitters[i + 1].kind = &spar__splitter_spelling;
+        t->splitters[i + 1].state = NULL;
+        t->n_splitters++;
     }
-    return false;
+    for (int i = 0; i < t->n_splitters; i++)
+        if (t->splitters[i].kind == &spar__splitter_metaspace &&
+            spar__metaspace_from_start(t->splitters[i].state))
+            t->from_start = true;
+    return SPAR_OK;
 }
 
 /* ---- What is added before and after --------------------------------------------------------- */
@@ -228,11 +303,11 @@ static spar_status read_template(spar_tokenizer *t, const json_t *settings) {
 }
 
 static spar_status read_around(spar_tokenizer *t, const json_t *root) {
-    const json_t *list, *single, *stage;
-    SPAR_TRY(stages(root, "post_processor", "processors", &list, &single));
-    for (size_t i = 0; (stage = stage_at(list, single, i)); i++) {
-        const char *type;
-        SPAR_TRY(stage_type("post_processor", stage, (int)i, &type));
+    stages found;
+    SPAR_TRY(find_stages(root, "post_processor", "processors", &found));
+    for (int i = 0; i < found.count; i++) {
+        const json_t *stage = found.at[i];
+        const char *type = found.types[i];
         if (!strcmp(type, "ByteLevel")) continue; /* offsets only */
         if (!strcmp(type, "TemplateProcessing")) {
             SPAR_TRY(read_template(t, stage));
@@ -276,24 +351,77 @@ static void guess_roles(spar_tokenizer *t, const json_t *root) {
     if (t->unk < 0) t->unk = first_special(t, unk);
 }
 
+/* Added tokens that are looked for in normalised text are themselves normalised. */
+static spar_status normalize_added(spar_tokenizer *t) {
+    spar__added *a = &t->added;
+    spar__text texts[2] = {spar__text_make(false), spar__text_make(false)};
+    spar_status status = SPAR_OK;
+    for (size_t i = 0; !status && i < a->count; i++) {
+        spar__added_token *token = &a->tokens[i];
+        const char *text = token->text;
+        size_t length = token->length;
+        for (int k = 0; !status && token->normalized && length && k < t->n_normalizers; k++) {
+            spar__text *out = &texts[k % 2];
+            out->bytes.length = 0;
+            status = t->normalizers[k].kind->apply(t->normalizers[k].state, text, length, out);
+            text = out->bytes.bytes;
+            length = out->bytes.length;
+        }
+        if (status || text == token->text) continue;
+        char *kept = spar__copy_bytes(length ? text : "", length);
+        if (!kept) status = SPAR_ERR_MEMORY;
+        else token->text = token->owned = kept, token->length = length;
+        t->vocab.flags[token->id] |= SPAR__PIECE_NORMALIZED;
+    }
+    spar__text_free(&texts[0]);
+    spar__text_free(&texts[1]);
+    return status;
+}
+
+/* What each piece stands for, where the decoders make something else of it: for text that streams. */
+static spar_status show_pieces(spar_tokenizer *t, const json_t *model) {
+    const char *suffix;
+    SPAR_TRY(spar__field_string(model, "end_of_word_suffix", "", &suffix));
+    bool as_is = t->byte_level && !*suffix;
+    for (int i = 0; i < t->n_decoders && as_is; i++)
+        as_is = t->decoders[i].kind == &spar__decoder_byte_level;
+    if (as_is || (!t->n_decoders && !t->spelled)) return SPAR_OK;
+    size_t bytes = t->vocab.pool_length + (size_t)t->vocab.size + 1;
+    SPAR_TRY(spar__vocab_create(&t->shown, (size_t)t->vocab.size, 2 * bytes));
+    spar__buffer room = spar__buffer_make(SIZE_MAX);
+    spar_status status = SPAR_OK;
+    for (int32_t id = 0; !status && id < t->vocab.size; id++) {
+        if (!(t->vocab.flags[id] & SPAR__PIECE_DEFINED)) continue;
+        room.length = 0;
+        status = spar__piece_shown(t, id, *suffix ? suffix : NULL, &room);
+        if (!status) status = spar__vocab_reserve(&t->shown, room.length + 1);
+        if (!status)
+            status = spar__vocab_add(&t->shown, id, room.length ? room.bytes : "", room.length);
+    }
+    spar__buffer_free(&room);
+    return status;
+}
+
 static spar_status build(spar_tokenizer *t, const json_t *root) {
-    const json_t *model, *vocab, *added;
+    const json_t *model, *added, *vocab;
     if (!json_is_object(root)) return spar__fail(SPAR_ERR_FORMAT, "expected a JSON object");
     SPAR_TRY(spar__field_object(root, "model", true, &model));
     SPAR_TRY(find_model(model, &t->model));
     if (t->model->whole) return t->model->open(t, model);
     SPAR_TRY(spar__field_array(root, "added_tokens", false, &added));
-    SPAR_TRY(spar__field_object(model, "vocab", true, &vocab));
+    vocab = json_object_get(model, "vocab");
+    if (!json_is_array(vocab)) SPAR_TRY(spar__field_object(model, "vocab", true, &vocab));
     SPAR_TRY(read_normalizers(t, root));
     SPAR_TRY(read_splitters(t, root));
     SPAR_TRY(read_decoders(t, root));
-    t->byte_level = mentions_byte_level(root, "pre_tokenizer", "pretokenizers") ||
-                    mentions_byte_level(root, "decoder", "decoders");
+    SPAR_TRY(settle_spelling(t));
     t->spaced = !t->n_decoders;
     SPAR_TRY(read_vocab(t, vocab, added));
     SPAR_TRY(t->model->open(t, model));
     SPAR_TRY(read_around(t, root));
+    SPAR_TRY(normalize_added(t));
     SPAR_TRY(spar__added_prepare(&t->added));
+    SPAR_TRY(show_pieces(t, model));
     guess_roles(t, root);
     return SPAR_OK;
 }

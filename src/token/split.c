@@ -1,5 +1,5 @@
 /* Splitters: cutting a text at the matches of an expression, what tokenizer.json calls Split,
- * ByteLevel, Digits, Whitespace and WhitespaceSplit. */
+ * ByteLevel, Digits, Punctuation, Whitespace and their like. */
 #include <string.h>
 
 #include "token/field.h"
@@ -82,8 +82,9 @@ static spar_status segment(join *j, size_t begin, size_t end, bool match) {
     return SPAR_OK;
 }
 
-static spar_status split_text(const splitter *s, spar__run *run, int level, const char *text,
+static spar_status split_text(const void *state, spar__run *run, int level, const char *text,
                               size_t length) {
+    const splitter *s = state;
     if (s->scan) {
         for (size_t at = 0, end; at < length; at = end) {
             end = s->scan((const unsigned char *)text, at, length);
@@ -108,11 +109,11 @@ static spar_status splitter_split(const void *state, spar__run *run, int level, 
     const splitter *s = state;
     if (!s->prefix_space || !length || text[0] == ' ')
         return split_text(s, run, level, text, length);
-    spar__buffer with = spar__buffer_make(SIZE_MAX);
-    spar_status status = spar__buffer_add(&with, " ", 1);
-    if (!status) status = spar__buffer_add(&with, text, length);
-    if (!status) status = split_text(s, run, level, with.bytes, with.length);
-    spar__buffer_free(&with);
+    spar__text with = spar__text_make(run->view != NULL);
+    spar_status status = spar__text_add(&with, " ", 1, 0, 0);
+    if (!status) status = spar__text_copy(&with, text, 0, length);
+    if (!status) status = spar__run_made(run, level, &with, text, split_text, s);
+    spar__text_free(&with);
     return status;
 }
 
@@ -124,22 +125,27 @@ static spar_status byte_level_open(const json_t *settings, void **state) {
                            false, prefix, state);
 }
 
+static spar_status read_behavior(const json_t *settings, behavior *out) {
+    const char *name;
+    SPAR_TRY(spar__field_string(settings, "behavior", "Isolated", &name));
+    for (int i = 0; i <= CONTIGUOUS; i++)
+        if (!strcmp(name, behavior_names[i])) return *out = (behavior)i, SPAR_OK;
+    return spar__fail(SPAR_ERR_UNSUPPORTED, "key 'behavior': '%.64s' is not known", name);
+}
+
 static spar_status split_open(const json_t *settings, void **state) {
-    const char *name, *expression, *literal;
+    const char *expression, *literal;
     bool invert;
+    behavior kind;
     const json_t *pattern;
     SPAR_TRY(spar__field_object(settings, "pattern", true, &pattern));
     SPAR_TRY(spar__field_string(pattern, "Regex", "", &expression));
     SPAR_TRY(spar__field_string(pattern, "String", "", &literal));
     if (!*expression == !*literal)
         return spar__fail(SPAR_ERR_FORMAT, "key 'pattern': expected one of 'Regex', 'String'");
-    SPAR_TRY(spar__field_string(settings, "behavior", "Isolated", &name));
+    SPAR_TRY(read_behavior(settings, &kind));
     SPAR_TRY(spar__field_bool(settings, "invert", false, &invert));
-    for (int i = 0; i <= CONTIGUOUS; i++)
-        if (!strcmp(name, behavior_names[i]))
-            return splitter_create(*literal ? literal : expression, *literal, (behavior)i, invert,
-                                   false, state);
-    return spar__fail(SPAR_ERR_UNSUPPORTED, "key 'behavior': '%s' is not known", name);
+    return splitter_create(*literal ? literal : expression, *literal, kind, invert, false, state);
 }
 
 static spar_status digits_open(const json_t *settings, void **state) {
@@ -151,9 +157,62 @@ static spar_status digits_open(const json_t *settings, void **state) {
 
 static spar_status whitespace_open(const json_t *settings, void **state) {
     (void)settings;
-    return splitter_create("[\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}]+|[^\\p{L}\\p{M}\\p{Nd}\\p{Nl}"
-                           "\\p{Pc}\\s]+", false, REMOVED, true, false, state);
+    /* This \w is not Oniguruma's: joiners are in it. */
+#define WORD "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{200C}\\x{200D}"
+    return splitter_create("[" WORD "]+|[^" WORD "\\s]+", false, REMOVED, true, false, state);
+#undef WORD
 }
+
+static spar_status punctuation_open(const json_t *settings, void **state) {
+    behavior kind;
+    SPAR_TRY(read_behavior(settings, &kind));
+    return splitter_create("[\\p{P}$+<=>^`|~]", false, kind, false, false, state);
+}
+
+static spar_status delimiter_open(const json_t *settings, void **state) {
+    const char *delimiter;
+    SPAR_TRY(spar__field_string(settings, "delimiter", "", &delimiter));
+    if (!*delimiter) return spar__fail(SPAR_ERR_FORMAT, "key 'delimiter': expected a character");
+    return splitter_create(delimiter, true, REMOVED, false, false, state);
+}
+
+static spar_status fixed_length_open(const json_t *settings, void **state) {
+    int64_t length;
+    SPAR_TRY(spar__field_int(settings, "length", 5, &length));
+    if (length < 1) return spar__fail(SPAR_ERR_FORMAT, "key 'length': expected at least 1");
+    int64_t *kept = spar__alloc(sizeof *kept);
+    if (!kept) return SPAR_ERR_MEMORY;
+    *kept = length;
+    *state = kept;
+    return SPAR_OK;
+}
+
+static spar_status fixed_length_split(const void *state, spar__run *run, int level,
+                                      const char *text, size_t length) {
+    for (size_t at = 0, end; at < length; at = end) {
+        end = at;
+        for (int64_t n = *(const int64_t *)state; n && end < length; n--)
+            for (end++; end < length && ((unsigned char)text[end] & 0xC0) == 0x80;) end++;
+        SPAR_TRY(spar__run_split(run, level + 1, text + at, end - at));
+    }
+    return SPAR_OK;
+}
+
+const spar__splitter_kind spar__splitter_fixed_length = {"FixedLength", fixed_length_open,
+                                                         spar__free, fixed_length_split};
+
+/* Bytes to the characters that spell them, where stages follow ByteLevel. */
+static spar_status spelling_split(const void *state, spar__run *run, int level, const char *text,
+                                  size_t length) {
+    (void)state;
+    spar__text made = spar__text_make(run->view != NULL);
+    spar_status status = spar__spell_text(text, length, &made);
+    if (!status) status = spar__run_made(run, level + 1, &made, text, NULL, NULL);
+    spar__text_free(&made);
+    return status;
+}
+
+const spar__splitter_kind spar__splitter_spelling = {"", NULL, NULL, spelling_split};
 
 static spar_status whitespace_split_open(const json_t *settings, void **state) {
     (void)settings;
@@ -167,4 +226,6 @@ ROW(byte_level, "ByteLevel");
 ROW(split, "Split");
 ROW(digits, "Digits");
 ROW(whitespace, "Whitespace");
+ROW(punctuation, "Punctuation");
+ROW(delimiter, "CharDelimiterSplit");
 ROW(whitespace_split, "WhitespaceSplit");

@@ -18,9 +18,19 @@ size_t spar__spm_width(const char *text, size_t length) {
 
 spar_status spar__spm_unknown(const spar__spm *s, spar__run *run, const char *bytes,
                               size_t length, bool again) {
-    if (!s->byte_fallback) return again ? SPAR_OK : spar__ids_add(&run->ids, s->unk);
+    if (!s->byte_fallback && again) {
+        if (run->wants_spans)
+            run->spans[run->n_spans - 1].end =
+                spar__view_source(run->view, bytes, bytes + length).end;
+        return SPAR_OK;
+    }
+    if (!s->byte_fallback) {
+        SPAR_TRY(spar__run_span(run, bytes, bytes + length));
+        return spar__ids_add(&run->ids, s->unk);
+    }
     for (size_t i = 0; i < length; i++) {
         int32_t id = s->byte_id[(uint8_t)bytes[i]];
+        SPAR_TRY(spar__run_span(run, bytes + i, bytes + i + 1));
         SPAR_TRY(spar__ids_add(&run->ids, id >= 0 ? id : s->unk));
     }
     return SPAR_OK;
@@ -160,17 +170,25 @@ spar_status spar__tokenizer_from_spm(const char *name, const void *file, size_t 
 
 /* ---- Use ------------------------------------------------------------------------------------ */
 
+static spar_status cut(const void *state, spar__run *run, int level, const char *text,
+                       size_t length) {
+    const spar__spm *s = state;
+    (void)level;
+    return s->algorithm == SPAR__SPM_BPE ? spar__spm_bpe(s, run, text, length)
+                                         : spar__spm_unigram(s, run, text, length);
+}
+
+spar_status spar__spm_encode(const spar__spm *s, spar__run *run, const char *text, size_t length) {
+    spar__text normal = spar__text_make(run->view != NULL);
+    spar_status status = spar__spm_normalize(s, text, length, &normal);
+    if (!status) status = spar__run_made(run, 0, &normal, text, cut, s);
+    spar__text_free(&normal);
+    return status;
+}
+
 static spar_status spm_encode(const spar_tokenizer *t, spar__run *run, const char *text,
                               size_t length) {
-    const spar__spm *s = t->model_state;
-    spar__buffer normal = spar__buffer_make(SIZE_MAX);
-    spar_status status = spar__spm_normalize(s, text, length, &normal);
-    if (!status)
-        status = s->algorithm == SPAR__SPM_BPE
-                     ? spar__spm_bpe(s, run, normal.bytes, normal.length)
-                     : spar__spm_unigram(s, run, normal.bytes, normal.length);
-    spar__buffer_free(&normal);
-    return status;
+    return spar__spm_encode(t->model_state, run, text, length);
 }
 
 /* A run of byte pieces is read as UTF-8, each bad byte one U+FFFD. */

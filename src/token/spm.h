@@ -59,9 +59,11 @@ spar_status spar__tokenizer_from_spm(const char *name, const void *file, size_t 
                                      int add_eos, spar_tokenizer **out);
 
 spar_status spar__spm_normalize(const spar__spm *spm, const char *text, size_t length,
-                                spar__buffer *out);
+                                spar__text *out);
 
-/* Ids of normalised text, appended to run->ids. */
+/* Appends the ids of a text to run->ids. */
+spar_status spar__spm_encode(const spar__spm *spm, spar__run *run, const char *text, size_t length);
+/* Those of normalised text. */
 spar_status spar__spm_bpe_prepare(spar__spm *spm);
 spar_status spar__spm_bpe(const spar__spm *spm, spar__run *run, const char *text, size_t length);
 spar_status spar__spm_unigram(const spar__spm *spm, spar__run *run, const char *text,

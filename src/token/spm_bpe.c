@@ -70,9 +70,9 @@ spar_status spar__spm_bpe_prepare(spar__spm *s) {
 }
 
 /* A word all of whose characters are pieces. */
-static spar_status encode_word(const spar_tokenizer *t, spar__run *run, const char *word,
+static spar_status encode_word(const void *state, spar__run *run, const char *word,
                                size_t length) {
-    const spar__spm *s = t->model_state;
+    const spar__spm *s = state;
     size_t from = run->ids.count;
     for (size_t at = 0, n; at < length; at += n) {
         n = spar__spm_width(word + at, length - at);
@@ -81,6 +81,11 @@ static spar_status encode_word(const spar_tokenizer *t, spar__run *run, const ch
     size_t n = run->ids.count - from;
     SPAR_TRY(spar__merges_run(&s->merges, run, run->ids.at + from, &n));
     run->ids.count = from + n;
+    for (size_t i = from, at = 0; run->wants_spans && i < from + n; i++) {
+        size_t width = s->pieces[run->ids.at[i]].length;
+        SPAR_TRY(spar__run_span(run, word + at, word + at + width));
+        at += width;
+    }
     return SPAR_OK;
 }
 
@@ -97,10 +102,11 @@ spar_status spar__spm_bpe(const spar__spm *s, spar__run *run, const char *text, 
             id = exact(s, text + at, n);
         }
         bool ends = user || id < 0 || (blank && !blank_before && !s->blank_inside);
-        if (ends && word < at) SPAR_TRY(spar__cached(run, text + word, at - word, encode_word));
+        if (ends && word < at) SPAR_TRY(spar__cached(s, run, text + word, at - word, encode_word));
         if (ends && word < at) unknown = false;
         if (ends) word = user || id < 0 ? at + n : at;
         if (user) {
+            SPAR_TRY(spar__run_span(run, text + at, text + at + n));
             SPAR_TRY(spar__ids_add(&run->ids, id));
             unknown = false;
         } else if (id < 0) {
@@ -110,5 +116,5 @@ spar_status spar__spm_bpe(const spar__spm *s, spar__run *run, const char *text, 
         blank_before = blank;
         at += n;
     }
-    return word < length ? spar__cached(run, text + word, length - word, encode_word) : SPAR_OK;
+    return word < length ? spar__cached(s, run, text + word, length - word, encode_word) : SPAR_OK;
 }

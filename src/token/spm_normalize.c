@@ -49,33 +49,37 @@ static size_t take_prefix(const spar__spm *s, const char *text, size_t length, c
     return n;
 }
 
-static spar_status add_blank(const spar__spm *s, spar__buffer *out) {
-    return s->escape ? spar__buffer_add(out, SPAR__SPM_BLANK, 3) : spar__buffer_add(out, " ", 1);
-}
+static const char *blank_of(const spar__spm *s) { return s->escape ? SPAR__SPM_BLANK : " "; }
 
-static spar_status add_part(const spar__spm *s, const char *part, size_t length,
-                            spar__buffer *out) {
+/* Appends what input[begin … end) became: itself where `part` points into it. */
+static spar_status add_part(const spar__spm *s, const char *input, const char *part, size_t length,
+                            size_t begin, size_t end, spar__text *out) {
+    const char *space = blank_of(s);
+    bool same = part >= input + begin && part < input + end;
     while (length) {
         const char *blank = memchr(part, ' ', length);
-        size_t n = blank ? (size_t)(blank - part) : length;
-        SPAR_TRY(spar__buffer_add(out, part, n));
+        size_t n = blank ? (size_t)(blank - part) : length, at = same ? (size_t)(part - input) : 0;
+        SPAR_TRY(same ? spar__text_copy(out, input, at, at + n)
+                      : spar__text_add(out, part, n, begin, end));
         if (!blank) return SPAR_OK;
-        SPAR_TRY(add_blank(s, out));
+        SPAR_TRY(spar__text_add(out, space, strlen(space), same ? at + n : begin,
+                                same ? at + n + 1 : end));
         part += n + 1;
         length -= n + 1;
     }
     return SPAR_OK;
 }
 
-static void drop_last_blanks(const spar__spm *s, spar__buffer *out) {
-    const char *blank = s->escape ? SPAR__SPM_BLANK : " ";
+static void drop_last_blanks(const spar__spm *s, spar__text *out) {
+    const char *blank = blank_of(s);
     size_t n = strlen(blank);
-    while (out->length >= n && !memcmp(out->bytes + out->length - n, blank, n)) out->length -= n;
+    while (out->bytes.length >= n && !memcmp(out->bytes.bytes + out->bytes.length - n, blank, n))
+        spar__text_drop(out, n);
 }
 
 spar_status spar__spm_normalize(const spar__spm *s, const char *text, size_t length,
-                                spar__buffer *out) {
-    const char *part;
+                                spar__text *out) {
+    const char *part, *space = blank_of(s);
     size_t at = 0, n;
     while (s->remove_extra && at < length) {
         size_t taken = take_prefix(s, text + at, length - at, &part, &n);
@@ -83,15 +87,17 @@ spar_status spar__spm_normalize(const spar__spm *s, const char *text, size_t len
         at += taken;
     }
     if (at == length) return SPAR_OK;
-    SPAR_TRY(spar__buffer_reserve(out, (length - at) * 2));
-    if (s->dummy_prefix && !s->suffix) SPAR_TRY(add_blank(s, out));
+    SPAR_TRY(spar__buffer_reserve(&out->bytes, (length - at) * 2));
+    if (s->dummy_prefix && !s->suffix) SPAR_TRY(spar__text_add(out, space, strlen(space), at, at));
     for (bool after_blank = s->remove_extra; at < length;) {
+        size_t begin = at;
         at += take_prefix(s, text + at, length - at, &part, &n);
         for (; after_blank && n && *part == ' '; n--) part++;
         if (!n) continue;
-        SPAR_TRY(add_part(s, part, n, out));
+        SPAR_TRY(add_part(s, text, part, n, begin, at, out));
         after_blank = s->remove_extra && part[n - 1] == ' ';
     }
     if (s->remove_extra) drop_last_blanks(s, out);
-    return s->dummy_prefix && s->suffix ? add_blank(s, out) : SPAR_OK;
+    return s->dummy_prefix && s->suffix ? spar__text_add(out, space, strlen(space), length, length)
+                                        : SPAR_OK;
 }

@@ -76,6 +76,7 @@ spar_status spar__spm_unigram(const spar__spm *s, spar__run *run, const char *te
             SPAR_TRY(spar__spm_unknown(s, run, text + at, nodes[at].from - at, unknown));
             unknown = true;
         } else {
+            SPAR_TRY(spar__run_span(run, text + at, text + nodes[at].from));
             SPAR_TRY(spar__ids_add(&run->ids, nodes[at].id));
             unknown = false;
         }

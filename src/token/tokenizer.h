@@ -13,6 +13,7 @@
 #include "base/memory.h"
 #include "spar/tokenizer.h"
 #include "token/added.h"
+#include "token/trace.h"
 #include "token/vocab.h"
 
 typedef struct spar__ids {
@@ -36,7 +37,25 @@ typedef struct spar__run {
     void *scratch;   /* the model's, grown as needed; freed with spar__free */
     size_t scratch_bytes;
     void *cache;     /* the model's; freed with spar__free */
+    const spar__view *view; /* what pieces point into; NULL when nobody asks where they came from */
+    const char *start;      /* the text that begins where the source does */
+    bool wants_spans;
+    spar__span *spans; /* of each id, in the source */
+    size_t n_spans, span_capacity;
 } spar__run;
+
+/* With run->wants_spans a model says for each id which bytes of its piece it stands for. */
+spar_status spar__run_span_add(spar__run *run, spar__span span);
+static inline spar_status spar__run_span(spar__run *run, const char *begin, const char *end) {
+    return run->wants_spans ? spar__run_span_add(run, spar__view_source(run->view, begin, end))
+                            : SPAR_OK;
+}
+/* Goes on with `made`, which a splitter made from text[0 … length) of the current view: handed to
+ * spar__run_split(run, level, …) whole, or to `split` when that is given. */
+spar_status spar__run_made(spar__run *run, int level, const spar__text *made, const char *text,
+                           spar_status (*split)(const void *state, spar__run *run, int level,
+                                                const char *text, size_t length),
+                           const void *state);
 
 /* `open` reads the settings from the part's JSON object into *state (NULL if it has none). */
 typedef struct spar__normalizer_kind {
@@ -44,7 +63,7 @@ typedef struct spar__normalizer_kind {
     spar_status (*open)(const json_t *settings, void **state);
     void (*free)(void *state);
     /* Appends the normalised text to `out`. */
-    spar_status (*apply)(const void *state, const char *text, size_t length, spar__buffer *out);
+    spar_status (*apply)(const void *state, const char *text, size_t length, spar__text *out);
 } spar__normalizer_kind;
 
 typedef struct spar__splitter_kind {
@@ -97,10 +116,19 @@ typedef struct spar__decoder_kind {
 #include "token/decoder.def"
 #undef DECODER
 
+extern const spar__splitter_kind spar__splitter_spelling; /* bytes to characters; in no table */
+spar_status spar__spell_text(const char *text, size_t length, spar__text *out);
+bool spar__metaspace_from_start(const void *state); /* it asks where the source begins */
+spar_status spar__piece_shown(const spar_tokenizer *tokenizer, int32_t id, const char *suffix,
+                              spar__buffer *out);
+/* The byte that <0x00> … <0xFF> stands for, −1 when the piece is none of them. */
+int spar__byte_piece(const char *piece, size_t length);
+
 enum { SPAR__MAX_STAGES = 16, SPAR__MAX_AROUND = 16 };
 
 struct spar_tokenizer {
     spar__vocab vocab;
+    spar__vocab shown; /* what pieces stand for, where that is not what they are; else empty */
     spar__added added;
     struct {
         const spar__normalizer_kind *kind;
@@ -116,6 +144,8 @@ struct spar_tokenizer {
     } decoders[SPAR__MAX_STAGES];
     int n_normalizers, n_splitters, n_decoders;
     bool byte_level;  /* the vocabulary spells bytes as characters; here it holds the bytes */
+    bool spelled;     /* the vocabulary spells bytes as characters and keeps them so */
+    bool from_start;  /* a splitter asks what begins where the source does */
     bool spaced;      /* no decoder: pieces are joined by blanks */
     const spar__model_kind *model;
     void *model_state;

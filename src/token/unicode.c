@@ -43,7 +43,14 @@ int spar__char_class(uint32_t c) {
     }
 }
 
+/* Alphabetic, but no letter: circled and squared letters. */
+static bool letter_symbol(uint32_t c) {
+    return (c >= 0x24B6 && c <= 0x24E9) || (c >= 0x1F130 && c <= 0x1F149) ||
+           (c >= 0x1F150 && c <= 0x1F169) || (c >= 0x1F170 && c <= 0x1F189);
+}
+
 bool spar__char_word(uint32_t c) {
+    if (c == 0x200C || c == 0x200D || letter_symbol(c)) return true;
     switch (utf8proc_category((utf8proc_int32_t)c)) {
     case UTF8PROC_CATEGORY_LU:
     case UTF8PROC_CATEGORY_LL:

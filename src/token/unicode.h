@@ -10,7 +10,10 @@ enum { SPAR__CHAR_OTHER, SPAR__CHAR_LETTER, SPAR__CHAR_NUMBER, SPAR__CHAR_SPACE 
 
 extern const uint8_t spar__ascii_class[128];
 int spar__char_class(uint32_t code); /* \p{L}, \p{N}, \s (the property White_Space), or none */
-bool spar__char_word(uint32_t code); /* \w: letters, marks, decimal digits, connectors */
+/* \w: what is alphabetic, marks, decimal digits, connectors, joiners (UTS 18, annex C). */
+bool spar__char_word(uint32_t code);
+/* ASCII's and category P*: what stands alone for BERT and for the pre-tokeniser Punctuation. */
+bool spar__char_punctuation(uint32_t code);
 
 /* The class of the character at text[at], and its width in bytes. The text is valid UTF-8. */
 static inline int spar__class_at(const unsigned char *text, size_t at, size_t *width) {

@@ -10,6 +10,8 @@
 enum {
     SPAR__PIECE_DEFINED = 1,
     SPAR__PIECE_SPECIAL = 2,
+    SPAR__PIECE_ADDED = 8, /* not in the model's own vocabulary: found as an added token only */
+    SPAR__PIECE_NORMALIZED = 16, /* an added token that text holds in another form */
     SPAR__PIECE_WHOLE = 4, /* the model gives this id for a piece that is exactly these bytes */
 };
 
@@ -75,6 +77,12 @@ static inline int32_t spar__vocab_find(const spar__vocab *v, const char *bytes, 
             (length <= 8 || !memcmp(spar__vocab_bytes(v, s->id), bytes, length)))
             return s->id;
     }
+}
+
+/* The same for pieces of the model's own vocabulary. */
+static inline int32_t spar__vocab_own(const spar__vocab *v, const char *bytes, size_t length) {
+    int32_t id = spar__vocab_find(v, bytes, length);
+    return id >= 0 && (v->flags[id] & SPAR__PIECE_ADDED) ? -1 : id;
 }
 
 #endif

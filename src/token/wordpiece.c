@@ -33,6 +33,7 @@ static spar_status build_tries(const spar_tokenizer *t, wordpiece *m, const char
         for (int32_t id = 0; id < t->vocab.size; id++) {
             const char *bytes = spar__vocab_bytes(&t->vocab, id);
             size_t length = t->vocab.length[id], skip = next ? n_prefix : 0;
+            if (t->vocab.flags[id] & SPAR__PIECE_ADDED) continue;
             if (length <= skip || (next && memcmp(bytes, prefix, n_prefix))) continue;
             keys[n++] = (spar__trie_key){bytes + skip, length - skip, id};
         }
@@ -56,28 +57,30 @@ static spar_status wordpiece_open(spar_tokenizer *t, const json_t *settings) {
     return build_tries(t, m, prefix);
 }
 
-static spar_status encode_word(const spar_tokenizer *t, spar__run *run, const char *word,
+static spar_status encode_word(const void *state, spar__run *run, const char *word,
                                size_t length) {
-    const wordpiece *m = t->model_state;
-    size_t from = run->ids.count, at = 0;
+    const wordpiece *m = state;
+    size_t from = run->ids.count, first_span = run->n_spans, at = 0;
     int64_t chars = 0;
     for (size_t i = 0; i < length; i++) chars += ((unsigned char)word[i] & 0xC0) != 0x80;
     while (chars <= m->max_chars && at < length) {
         int32_t id = -1;
         size_t n = spar__trie_longest(at ? &m->next : &m->first, word + at, length - at, &id);
         if (!n) break;
+        SPAR_TRY(spar__run_span(run, word + at, word + at + n));
         SPAR_TRY(spar__ids_add(&run->ids, id));
         at += n;
     }
     if (at == length) return SPAR_OK;
     run->ids.count = from;
+    run->n_spans = first_span;
+    SPAR_TRY(spar__run_span(run, word, word + length));
     return spar__ids_add(&run->ids, m->unk);
 }
 
 static spar_status wordpiece_encode(const spar_tokenizer *t, spar__run *run, const char *piece,
                                     size_t length) {
-    (void)t;
-    return spar__cached(run, piece, length, encode_word);
+    return spar__cached(t->model_state, run, piece, length, encode_word);
 }
 
 const spar__model_kind spar__model_wordpiece = {"WordPiece",      "wordpiece",      wordpiece_open,
@@ -110,16 +113,14 @@ static spar_status gluing_open(const json_t *settings, void **state) {
     return SPAR_OK;
 }
 
-/* Appends a piece with the blank before it, less what English does not space. */
-static spar_status add_clean(const char *piece, size_t length, spar__pieces *out) {
+/* HF's clean-up of English, on a piece with the blank before it: what follows loses that blank. */
+static bool loses_blank(const char *piece, size_t length) {
     static const char *const glued[] = {".", "?", "!", ",", "n't", "'m", "'s", "'ve", "'re"};
     for (size_t i = 0; i < sizeof glued / sizeof *glued; i++) {
         size_t n = strlen(glued[i]);
-        if (length >= n && !memcmp(piece, glued[i], n))
-            return spar__pieces_add(out, piece, length);
+        if (length >= n && !memcmp(piece, glued[i], n)) return true;
     }
-    SPAR_TRY(spar__buffer_add(&out->bytes, " ", 1));
-    return spar__pieces_add(out, piece, length);
+    return false;
 }
 
 static spar_status gluing_apply(const void *state, const spar__pieces *in, spar__pieces *out) {
@@ -131,9 +132,9 @@ static spar_status gluing_apply(const void *state, const spar__pieces *in, spar_
         if (!i) SPAR_TRY(spar__pieces_add(out, piece, length));
         else if (n_prefix && length >= n_prefix && !memcmp(piece, g->prefix, n_prefix))
             SPAR_TRY(spar__pieces_add(out, piece + n_prefix, length - n_prefix));
-        else if (g->cleanup) SPAR_TRY(add_clean(piece, length, out));
         else {
-            SPAR_TRY(spar__buffer_add(&out->bytes, " ", 1));
+            if (!g->cleanup || !loses_blank(piece, length))
+                SPAR_TRY(spar__buffer_add(&out->bytes, " ", 1));
             SPAR_TRY(spar__pieces_add(out, piece, length));
         }
     }
