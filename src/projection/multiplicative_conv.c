@@ -17,9 +17,9 @@ typedef struct layer {
 } layer;
 
 enum { CONCAT_NONE, CONCAT_FIXED, CONCAT_ORIGINAL };
-enum { OUTPUT_NONE, OUTPUT_MULT, OUTPUT_CONV, OUTPUT_MULTCONV };
+enum { OUTPUT_NONE, OUTPUT_MULT, OUTPUT_CONV, OUTPUT_MULTCONV, OUTPUT_DENSE };
 static const char *const concats[] = {"none", "fixed", "original", NULL};
-static const char *const outputs[] = {"none", "mult", "conv", "multconv", NULL};
+static const char *const outputs[] = {"none", "mult", "conv", "multconv", "dense", NULL};
 
 static const spar_option table[] = {
     {"modules", SPAR_OPTION_INT, offsetof(options, modules), 16, 1, 1 << 20, NULL,
@@ -36,7 +36,11 @@ static const spar_option table[] = {
     {"output", SPAR_OPTION_NAME, offsetof(options, output), OUTPUT_MULT, 0, 0, outputs, "layers behind attention"},
     {0}};
 
-static bool out_mult(const options *o) { return o->output == OUTPUT_MULT || o->output == OUTPUT_MULTCONV; }
+static bool out_mult(const options *o) {
+    return o->output == OUTPUT_MULT || o->output == OUTPUT_MULTCONV || o->output == OUTPUT_DENSE;
+}
+/* One module is a dense layer. */
+static int64_t out_modules(const options *o) { return o->output == OUTPUT_DENSE ? 1 : o->modules; }
 static bool out_conv(const options *o) { return o->output == OUTPUT_CONV || o->output == OUTPUT_MULTCONV; }
 static int64_t value_input(const spar__shape *s, const options *o) {
     return o->v_concat == CONCAT_NONE ? s->d_model : 2 * s->d_model;
@@ -55,7 +59,7 @@ static spar_status check(const spar__shape *s, const options *o) {
                           s->n_kv_heads, s->n_heads);
     if (o->output == OUTPUT_NONE && q != s->d_model)
         return spar__fail(SPAR_ERR_CONFIG,
-                          "model.projection.output: found 'none', expected 'mult', 'conv' or 'multconv' where "
+                          "model.projection.output: found 'none', expected 'mult', 'conv', 'multconv' or 'dense' where "
                           "n_heads·head_dim, %lld, differs from d_model, %lld",
                           (long long)q, (long long)s->d_model);
     return SPAR_OK;
@@ -78,7 +82,7 @@ static spar_status declare(spar__builder *b, const spar__shape *s, const void *o
                                 1, &l->part[i]);
     }
     if (out_mult(o))
-        spar__factored_declare(b, "attn_output", q, d, o->modules, false, s->output_bias, out_conv(o) ? 1 : gain,
+        spar__factored_declare(b, "attn_output", q, d, out_modules(o), false, s->output_bias, out_conv(o) ? 1 : gain,
                                &l->out);
     if (out_conv(o))
         spar__local_declare(b, "attn_output_conv", mid, d, o->modules, o->length, o->width, s->output_bias, gain,
@@ -127,7 +131,7 @@ static int64_t read_per_token(const spar__shape *s, const void *opts) {
     n += spar__local_size(d, q, m, o->length, o->width, s->bias);
     if (!o->share_qk) n += spar__local_size(d, kv, m, o->length, o->width, s->bias);
     n += spar__local_size(value_input(s, o), kv, m, o->length, o->value_width, s->bias);
-    if (out_mult(o)) n += spar__factored_size(q, d, m, false, s->output_bias);
+    if (out_mult(o)) n += spar__factored_size(q, d, out_modules(o), false, s->output_bias);
     if (out_conv(o)) n += spar__local_size(out_mult(o) ? d : q, d, m, o->length, o->width, s->output_bias);
     return n;
 }

@@ -123,6 +123,7 @@ static const char *const variants[] = {
     "\"projection\": {\"kind\": \"multiplicative-conv\", \"modules\": 4, \"v_concat\": \"original\", \"output\": \"conv\"}",
     "\"projection\": {\"kind\": \"multiplicative-conv\", \"modules\": 1, \"output\": \"multconv\"}",
     "\"projection\": {\"kind\": \"multiplicative-conv\", \"modules\": 4}, \"feedforward\": {\"kind\": \"sparse\"}",
+    "\"projection\": {\"kind\": \"multiplicative-conv\", \"modules\": 4, \"output\": \"dense\"}",
     "\"head\": {\"kind\": \"sparse\", \"modules\": 4, \"scale\": 1.5}",
     "\"head\": {\"kind\": \"sparse\", \"modules\": 1, \"bias\": false, \"dense_probability\": 1e-9, \"tied\": false}",
     NULL};
