@@ -19,13 +19,15 @@ typedef enum spar__form {
     SPAR__SAME,       /* in their order, behind those of the parts before */
     SPAR__TRANSPOSED, /* published as [in, out]: our rows are its columns, likewise in order */
     SPAR__PER_HEAD,   /* published as [n_heads, parts, head_dim, …] */
+    SPAR__COLUMN_AND_ROW, /* the first half of each row is a column of one tensor, the second a row of
+                             another, named after "|" */
     SPAR__ROTARY      /* published for rotary pairs (2i, 2i + 1); a model of pairs (i, i + n/2) has the
                          rows of each head in another order */
 } spar__form;
 
 /* `{i}` is a layer in both names; `{e}` in theirs is an expert: our parameter is a stack of such
  * tensors. Names without ".weight" or ".bias" stand for both. Rules with the same published name
- * are the parts of one tensor. The first rule that fits counts. */
+ * are the parts of one tensor. "A|B" is A, or B where there is no A. The first rule that fits counts. */
 typedef struct spar__tensor_rule {
     const char *ours, *theirs; /* theirs "/NAME": without the family's prefix */
     spar__form form;

@@ -47,6 +47,11 @@ static bool find_exact(const spar__binding *b, const char *name, spar__foreign *
 
 bool spar__foreign_find(const spar__binding *b, const char *name, spar__foreign *out) {
     char full[NAME + 32];
+    const char *bar = strchr(name, '|');
+    if (bar) {
+        snprintf(full, sizeof full, "%.*s", (int)(bar - name), name);
+        return spar__foreign_find(b, full, out) || spar__foreign_find(b, bar + 1, out);
+    }
     if (name[0] == '/') return find_exact(b, name + 1, out);
     for (int i = 0; b->prefixes && b->prefixes[i]; i++) {
         snprintf(full, sizeof full, "%s%s", b->prefixes[i], name);
@@ -58,7 +63,7 @@ bool spar__foreign_find(const spar__binding *b, const char *name, spar__foreign 
 /* ---- Checks ---- */
 
 static spar_status wrong_shape(const spar__binding *b, const spar__foreign *t, const spar__place *place,
-                               int64_t cols) {
+                               bool turned) {
     char found[160] = "";
     for (int d = 0; d < t->n_dims; d++) {
         size_t n = strlen(found);
@@ -66,20 +71,21 @@ static spar_status wrong_shape(const spar__binding *b, const spar__foreign *t, c
     }
     int64_t rows = place->all;
     return spar__fail(SPAR_ERR_FORMAT, "%s: tensor '%s': shape [%s], expected %lld %s of %lld", b->path,
-                      t->name, found, (long long)rows, place->transposed ? "columns" : "rows",
-                      (long long)cols);
+                      t->name, found, (long long)rows, turned ? "columns" : "rows", (long long)place->cols);
 }
 
-/* Rows and columns of theirs, or of its transpose; higher ranks are rows of their last dimension. */
-static bool shape_fits(const spar__foreign *t, const spar__place *place, const spar__param *p) {
-    int64_t rows = 1, cols = p->n_dims == 1 ? 1 : p->value.cols;
-    int last = t->n_dims - (p->n_dims > 1);
-    if (place->transposed)
-        return t->n_dims == 2 && t->shape[0] == cols && t->shape[1] == place->all;
-    if (t->n_dims < 1 || (p->n_dims > 1 && t->shape[t->n_dims - 1] != cols)) return false;
-    for (int d = 0; d < last; d++)
-        if (t->shape[d] < 0 || __builtin_mul_overflow(rows, t->shape[d], &rows)) return false;
-    return rows == place->all;
+/* Rows and columns of theirs, or of its transpose; higher ranks are rows of their last dimension. Columns may be
+ * all but the first dimension, or the last alone. */
+static bool shape_fits(const spar__foreign *t, const spar__place *place, const spar__param *p, bool turned) {
+    int64_t all = 1, last = t->n_dims > 0 ? t->shape[t->n_dims - 1] : 0, first = t->n_dims > 0 ? t->shape[0] : 0;
+    for (int d = 0; d < t->n_dims; d++)
+        if (t->shape[d] < 1 || __builtin_mul_overflow(all, t->shape[d], &all)) return false;
+    if (t->n_dims < 1) return false;
+    if (p->n_dims == 1) return all == place->all;
+    if (turned)
+        return t->n_dims > 1 && all / place->cols == place->all && all % place->cols == 0 &&
+               (first == place->cols || last == place->all);
+    return last == place->cols && all / last == place->all;
 }
 
 static spar_status find(const spar__binding *b, const spar__place *place, const spar__param *p,
@@ -92,8 +98,9 @@ static spar_status find(const spar__binding *b, const spar__place *place, const 
     if (!out->typed)
         return spar__fail(SPAR_ERR_UNSUPPORTED, "%s: tensor '%s': weights of type %s are not computed with",
                           b->path, out->name, out->type_name);
-    if (!shape_fits(out, place, p)) return wrong_shape(b, out, place, p->n_dims == 1 ? 1 : p->value.cols);
-    if (place->transposed && spar__type_of(out->type)->block > 1)
+    bool turned = spar__place_turned(place, expert);
+    if (!shape_fits(out, place, p, turned)) return wrong_shape(b, out, place, turned);
+    if (turned && spar__type_of(out->type)->block > 1)
         return spar__fail(SPAR_ERR_UNSUPPORTED, "%s: tensor '%s': type %s cannot be transposed", b->path,
                           out->name, out->type_name);
     return SPAR_OK;
@@ -116,7 +123,7 @@ static size_t alignment_of(spar__type type) {
 static bool can_view(const spar__param *p, const spar__place *place, const spar__foreign *t) {
     spar__type type = type_for(p, t);
     return type == t->type && !(type == SPAR__F32 && sizeof(real) != FILE_REAL) && place->experts == 1 &&
-           !place->transposed && !place->half && (!place->rule || place->rule->form != SPAR__PER_HEAD) &&
+           !place->transposed && !place->halves && !place->half && (!place->rule || place->rule->form != SPAR__PER_HEAD) &&
            (uintptr_t)t->data % alignment_of(type) == 0;
 }
 
@@ -148,8 +155,9 @@ static void copy_row(void *to, spar__type to_type, const void *from, spar__type 
 }
 
 /* Our [rows, cols] out of columns of theirs, in squares that both sides' caches like. */
-static void copy_transposed(char *to, const spar__foreign *t, const spar__place *place, int64_t cols) {
+static void copy_transposed(char *to, const spar__foreign *t, const spar__place *place) {
     enum { BLOCK = 32 };
+    int64_t cols = place->cols;
     size_t size = t->type == SPAR__F32 ? FILE_REAL : spar__type_of(t->type)->block_bytes;
     size_t ours = t->type == SPAR__F32 ? sizeof(real) : size;
 #pragma omp parallel for schedule(static)
@@ -159,15 +167,13 @@ static void copy_transposed(char *to, const spar__foreign *t, const spar__place 
                 for (int64_t j = c; j < c + BLOCK && j < cols; j++) {
                     const char *from = (const char *)t->data +
                                        (size_t)(j * place->all + spar__place_row(place, i)) * size;
-                    copy_row(to + (size_t)(i * cols + j) * ours, t->type, from, t->type, 1, NULL);
+                    copy_row(to + (size_t)(i * place->stride + j) * ours, t->type, from, t->type, 1, NULL);
                 }
 }
 
-static spar_status copy_rows(char *to, spar__type type, const spar__foreign *t, const spar__place *place,
-                             const spar__param *p) {
-    bool vector = p->n_dims == 1;
-    int64_t rows = place->rows, cols = vector ? 1 : p->value.cols;
-    size_t from_bytes = file_row_bytes(t->type, cols), to_bytes = row_bytes(type, cols);
+static spar_status copy_rows(char *to, spar__type type, const spar__foreign *t, const spar__place *place) {
+    int64_t rows = place->rows, cols = place->cols;
+    size_t from_bytes = file_row_bytes(t->type, cols), to_bytes = row_bytes(type, place->stride);
     char *aligned = spar__alloc(from_bytes);
     if (!aligned) return SPAR_ERR_MEMORY;
     for (int64_t r = 0; r < rows; r++)
@@ -180,8 +186,8 @@ static spar_status copy_rows(char *to, spar__type type, const spar__foreign *t, 
 
 /* Copies the parameter to value.data, which has room for it. */
 static spar_status fill(const spar__binding *b, const spar__place *place, spar__param *p) {
-    int64_t cols = p->n_dims == 1 ? 1 : p->value.cols;
-    size_t each = (size_t)place->rows * row_bytes(p->value.type, cols);
+    size_t each = place->halves ? row_bytes(p->value.type, place->cols)
+                                : (size_t)place->rows * row_bytes(p->value.type, place->stride);
     for (int64_t e = 0; e < place->experts; e++) {
         spar__foreign t;
         char *to = (char *)p->value.data + (size_t)e * each;
@@ -189,8 +195,8 @@ static spar_status fill(const spar__binding *b, const spar__place *place, spar__
         if (type_for(p, &t) != p->value.type)
             return spar__fail(SPAR_ERR_UNSUPPORTED, "%s: tensor '%s': type %s, expected that of its neighbours, %s",
                               b->path, t.name, t.type_name, spar__type_of(p->value.type)->name);
-        if (place->transposed) copy_transposed(to, &t, place, cols);
-        else SPAR_TRY(copy_rows(to, p->value.type, &t, place, p));
+        if (spar__place_turned(place, e)) copy_transposed(to, &t, place);
+        else SPAR_TRY(copy_rows(to, p->value.type, &t, place));
     }
     return SPAR_OK;
 }

@@ -35,8 +35,13 @@ typedef struct spar__place {
     int64_t rows, experts;       /* rows of ours in each tensor; tensors of the stack */
     int64_t before, all;         /* rows of the parts before; rows of the whole tensor */
     int64_t head_dim, half;      /* of a row order by heads; half 0: rotary rows lie as they are */
-    bool transposed;
+    int64_t cols, stride;        /* numbers of a row of ours in a tensor; from one row to the next */
+    bool transposed, halves;     /* halves: `experts` are the two of each row */
 } spar__place;
+/* Whether tensor e of the place holds our rows as columns. */
+static inline bool spar__place_turned(const spar__place *place, int64_t e) {
+    return place->transposed || (place->halves && e == 0);
+}
 
 spar_status spar__place_of(spar_model *model, const spar__tensor_rule *rules, const spar__param *param,
                            spar__place *out);

@@ -43,7 +43,11 @@ static spar__param *param_named(spar_model *m, const char *name) {
     return NULL;
 }
 
-static int64_t rows_of(const spar__param *p) { return p->n_dims == 1 ? p->shape[0] : p->value.rows; }
+/* Kernels of four dimensions count as rows of all but the first. */
+static int64_t rows_of(const spar__param *p) { return p->n_dims % 3 == 1 ? p->shape[0] : p->value.rows; }
+static int64_t cols_of(const spar__param *p) {
+    return p->n_dims == 1 ? 1 : p->value.rows / rows_of(p) * p->value.cols;
+}
 
 static bool has_experts(const spar__tensor_rule *rule) { return strstr(rule->theirs, "{e}") != NULL; }
 
@@ -77,6 +81,12 @@ spar_status spar__place_of(spar_model *m, const spar__tensor_rule *rules, const 
     const spar__tensor_rule *rule = place.rule;
     if (rule && has_experts(rule) && p->n_dims > 1) place.experts = p->shape[0];
     place.rows = place.all = rows_of(p) / place.experts;
+    place.cols = place.stride = cols_of(p);
+    if (rule && rule->form == SPAR__COLUMN_AND_ROW) {
+        place.halves = true;
+        place.experts = 2;
+        place.cols /= 2;
+    }
     if (rule && rule->parts > 1) SPAR_TRY(measure_parts(m, rules, p, &place));
     place.transposed = rule && rule->form == SPAR__TRANSPOSED && p->n_dims > 1;
     const spar__shape *shape = spar__model_shape_of(m, p->name);
@@ -107,5 +117,9 @@ int64_t spar__place_row(const spar__place *place, int64_t r) {
 void spar__place_name(const spar__place *place, const spar__param *p, int64_t expert, char *out,
                       size_t room) {
     if (place->rule) expand(place->rule->theirs, place->layer, expert, place->suffix, out, room);
-    else snprintf(out, room, "/%s", p->name);
+    char *bar = place->halves ? strchr(out, '|') : NULL;
+    if (bar && expert) memmove(out, bar + 1, strlen(bar));
+    else if (bar) *bar = 0;
+    if (place->rule) return;
+    snprintf(out, room, "/%s", p->name);
 }
