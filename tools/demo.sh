@@ -59,22 +59,46 @@ step "4. Training: a decoder with dense and banded attention in turn, for $minut
 run "$spar" train configs/demo.json --data "$demo/data" --output "$demo/run" \
     --set train.steps=0 --set train.minutes="$minutes"
 
-step "5. Evaluation on text that the model has not seen"
+step "5. The same size, text and time, with sparse feed-forward layers: one neuron of 16 for a token"
+run "$spar" train configs/demo.json --data "$demo/data" --output "$demo/sparse" \
+    --set train.steps=0 --set train.minutes="$minutes" \
+    --set 'model.feedforward={"kind": "sparse", "d_ff": 944, "block": 16, "rank": 32}'
+
+step "6. Evaluation on text that the models have not seen"
 run "$spar" eval --model "$demo/run/model.gguf" --file "$demo/unseen.txt"
+run "$spar" eval --model "$demo/sparse/model.gguf" --file "$demo/unseen.txt"
 
-step "6. The loss"
-run "$spar" plot "$demo/run" --output "$demo/loss.png"
+step "7. The loss, and which neurons are chosen"
+run "$spar" plot "$demo/run" "$demo/sparse" --x seconds --output "$demo/loss.png"
+run "$spar" plot "$demo/sparse" --series 'layer.*.ff.entropy,layer.*.ff.dead' --output "$demo/choices.png"
 
-step "7. Some text"
+step "8. Some text"
 run "$spar" generate --model "$demo/run/model.gguf" --prompt "In the beginning" --max-tokens 100 \
     --temperature 0.8 --top-p 0.95 --seed 1
+run "$spar" generate --model "$demo/sparse/model.gguf" --prompt "In the beginning" --max-tokens 100 \
+    --temperature 0.8 --top-p 0.95 --seed 1
+
+# A number of a JSON object on standard input.
+number() { sed -n "s/.*\"$1\": *\([-+0-9.eE]*\).*/\1/p"; }
+side() {
+    local model=$demo/$2/model.gguf facts perplexity speed
+    facts=$("$spar" inspect "$model" --json)
+    perplexity=$("$spar" eval --model "$model" --file "$demo/unseen.txt" --json --quiet | number perplexity)
+    speed=$("$spar" bench decode "$model" --json --quiet | number tokens_per_second)
+    printf '%-8s %12.2f %12d %18d %12.0f\n' "$1" "$perplexity" "$(number parameters <<<"${facts%%\"layers\"*}")" \
+        "$(number bytes_per_token <<<"${facts%%\"layers\"*}")" "$speed"
+}
+step "9. Side by side"
+printf '%-8s %12s %12s %18s %12s\n' "" perplexity parameters "bytes per token" "tokens/s"
+side dense run
+side sparse sparse
 
 step "Done in $(($(date +%s) - began)) seconds. What to try next:"
 cat <<END
   $spar generate --model $demo/run/model.gguf --prompt "And the king said"
-  $spar inspect $demo/run/model.gguf
+  $spar inspect $demo/sparse/model.gguf
   $spar train configs/demo.json --data $demo/data --output runs/wider --set model.d_model=384
   $spar plot $demo/run runs/wider --output runs/compared.png
   $spar doctor
-The loss curve is in $demo/loss.png; docs/tutorial.md explains each step.
+The loss curves are in $demo/loss.png; docs/tutorial.md explains each step.
 END
