@@ -15,6 +15,7 @@ LAYERS = [
     ["model"],
     ["family", "data", "generate", "train", "eval", "sparsify", "stream", "dist"],
     ["bench", "serve"],
+    ["report"],
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 # The one exception: kernels are told their number type by the header that defines it.

@@ -14,12 +14,13 @@ extern "C" {
 /* One line. Points where x or y is not finite (or not positive on a logarithmic axis) leave a gap.
  * x must not descend. */
 typedef struct spar_plot_line {
-    const char *label;   /* for the legend, UTF-8 */
+    const char *label;   /* for the legend, UTF-8; "" = not in it */
     const double *x, *y; /* [n] */
     size_t n;
     int color;   /* lines with one number share a colour; 0, 1, … are told apart best */
     bool dashed; /* drawn with dashes, and its points marked when they are few */
     bool smooth; /* noisy: a running mean is drawn strong over the faint points */
+    bool points; /* points alone, without a line between them */
 } spar_plot_line;
 
 /* A frame with its own y axis. Frames stand below each other and share the x axis. */
@@ -35,6 +36,7 @@ typedef struct spar_plot {
     const char *x_label;
     const spar_plot_panel *panels;
     size_t n_panels;
+    bool log_x;        /* of a picture, where all x are positive */
     int width, height; /* of a picture in pixels; 0 = a width of 1200 and a height by the panels */
 } spar_plot;
 

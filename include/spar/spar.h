@@ -7,6 +7,7 @@
  * Which keys a query sees           spar/pattern.h     spar_pattern_register
  * Training                          spar/train.h       spar_train
  * What a training run measured      spar/metrics.h, spar/plot.h
+ * Variants side by side             spar/report.h      spar_report_create
  * How well a model predicts         spar/eval.h        spar_eval_text
  * Writing: caches and sampling      spar/session.h     spar_session_create, spar_generate
  * The machine, threads, version     spar/machine.h     spar_machine_bandwidth
@@ -35,6 +36,7 @@
 #include "spar/model.h"
 #include "spar/pattern.h"
 #include "spar/plot.h"
+#include "spar/report.h"
 #include "spar/session.h"
 #include "spar/status.h"
 #include "spar/text.h"

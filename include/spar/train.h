@@ -54,6 +54,7 @@ typedef struct spar_train_result {
     uint64_t step;     /* steps done, those before a resumption included */
     double loss;       /* mean nats per token in the last step; NaN before the first */
     double valid_loss; /* mean nats per token of the validation split at the end; NaN without one */
+    uint64_t activation_bytes; /* most memory that a step's activations took */
     double tokens_per_second; /* trained in this call, evaluation and checkpoints not counted */
 } spar_train_result;
 

@@ -2,7 +2,7 @@
 #ifndef SPAR_PLOT_AXIS_H
 #define SPAR_PLOT_AXIS_H
 
-#include "base/memory.h"
+#include "base/buffer.h"
 #include "spar/plot.h"
 
 enum { SPAR__AXIS_TICKS = 16 };
@@ -28,6 +28,8 @@ bool spar__plot_range(const spar_plot *plot, const spar_plot_panel *panel, doubl
                       double *high);
 /* ARGUMENT where a plot has nothing to draw. */
 spar_status spar__plot_check(const spar_plot *plot);
+/* The picture as SVG or PNG, appended to `out`; `name` stands in messages. */
+spar_status spar__plot_render(const spar_plot *plot, bool svg, const char *name, spar__buffer *out);
 /* The running mean of a line's y in a new array [n]: over a hundredth of the points to either side,
  * at the start as many as there are on both. */
 double *spar__plot_smooth(const spar_plot_line *line);

@@ -146,7 +146,7 @@ static void mark_points(cairo_t *c, const frame *f, const spar__axis *x, const s
     for (size_t i = 0; i < line->n; i++) {
         if (!spar__plot_drawable(line->x[i], line->y[i], y->log)) continue;
         cairo_arc(c, f->left + f->width * spar__axis_place(x, line->x[i]),
-                  f->top + f->height * (1 - spar__axis_place(y, line->y[i])), 3.5, 0, 7);
+                  f->top + f->height * (1 - spar__axis_place(y, line->y[i])), line->points ? 6 : 3.5, 0, 7);
         cairo_fill(c);
     }
 }
@@ -165,10 +165,10 @@ static spar_status draw_line(cairo_t *c, const frame *f, const spar__axis *x, co
     cairo_set_line_width(c, 2.2);
     static const double dashes[2] = {9, 5};
     cairo_set_dash(c, dashes, line->dashed ? 2 : 0, 0);
-    trace(c, f, x, y, line, smooth ? smooth : line->y);
+    if (!line->points) trace(c, f, x, y, line, smooth ? smooth : line->y);
     cairo_stroke(c);
     cairo_set_dash(c, NULL, 0, 0);
-    if (line->n == 1 || (line->dashed && line->n <= 60)) mark_points(c, f, x, y, line);
+    if (line->points || line->n == 1 || (line->dashed && line->n <= 60)) mark_points(c, f, x, y, line);
     spar__free(smooth);
     return SPAR_OK;
 }
@@ -181,6 +181,7 @@ static double legend(cairo_t *c, const spar_plot_panel *panel, double left, doub
     double x = left, y = top + ROW / 2;
     for (size_t i = 0; i < panel->n_lines; i++) {
         const spar_plot_line *line = &panel->lines[i];
+        if (!*line->label) continue;
         double need = SAMPLE + GAP + text_width(c, line->label);
         if (x > left && x + need > right) {
             x = left;
@@ -200,7 +201,7 @@ static double legend(cairo_t *c, const spar_plot_panel *panel, double left, doub
         }
         x += need + AFTER;
     }
-    return panel->n_lines ? y + ROW / 2 - top : 0;
+    return x > left ? y + ROW / 2 - top : 0;
 }
 
 static spar_status draw_panel(cairo_t *c, const spar_plot *plot, const spar_plot_panel *panel,
@@ -213,7 +214,7 @@ static spar_status draw_panel(cairo_t *c, const spar_plot *plot, const spar_plot
     double low = 0, high = 1, x_low, x_high;
     spar__plot_range(plot, NULL, &x_low, &x_high);
     if (!spar__plot_range(plot, panel, &low, &high)) low = 0, high = 1;
-    spar__axis x = spar__axis_make(x_low, x_high, false, false, (int)(f.width / 110));
+    spar__axis x = spar__axis_make(x_low, x_high, plot->log_x && x_low > 0, plot->log_x, (int)(f.width / 110));
     spar__axis y = spar__axis_make(low, high, panel->log_y, true, (int)(f.height / 50));
     draw_grid(c, &f, &x, &y);
     label_axes(c, &f, &x, &y, last ? plot->x_label : NULL, panel->y_label);
@@ -278,10 +279,7 @@ static bool ends_in(const char *path, const char *ending) {
     return n > m && !strcmp(path + n - m, ending);
 }
 
-spar_status spar_plot_write(const spar_plot *plot, const char *path) {
-    bool svg = ends_in(path, ".svg");
-    if (!svg && !ends_in(path, ".png"))
-        return spar__fail(SPAR_ERR_ARGUMENT, "%s: expected a name that ends in .png or .svg", path);
+spar_status spar__plot_render(const spar_plot *plot, bool svg, const char *path, spar__buffer *out) {
     SPAR_TRY(spar__plot_check(plot));
     int width = plot->width > 0 ? plot->width : WIDTH, height = plot->height;
     if (plot->n_panels > 50)
@@ -290,17 +288,25 @@ spar_status spar_plot_write(const spar_plot *plot, const char *path) {
     if (width > MAX_SIDE || height > MAX_SIDE)
         return spar__fail(SPAR_ERR_LIMIT, "plot: found %d x %d pixels, at most %d a side", width,
                           height, MAX_SIDE);
-    spar__buffer bytes = spar__buffer_make(MAX_BYTES);
     cairo_surface_t *surface =
-        svg ? cairo_svg_surface_create_for_stream(collect, &bytes, width, height)
+        svg ? cairo_svg_surface_create_for_stream(collect, out, width, height)
             : cairo_image_surface_create(CAIRO_FORMAT_RGB24, width, height);
     spar_status status = check_cairo(cairo_surface_status(surface), path);
     if (!status) status = draw_into(surface, plot, path, width, height);
     if (!status && !svg)
-        status = check_cairo(cairo_surface_write_to_png_stream(surface, collect, &bytes), path);
+        status = check_cairo(cairo_surface_write_to_png_stream(surface, collect, out), path);
     cairo_surface_finish(surface);
     if (!status) status = check_cairo(cairo_surface_status(surface), path);
     cairo_surface_destroy(surface);
+    return status;
+}
+
+spar_status spar_plot_write(const spar_plot *plot, const char *path) {
+    bool svg = ends_in(path, ".svg");
+    if (!svg && !ends_in(path, ".png"))
+        return spar__fail(SPAR_ERR_ARGUMENT, "%s: expected a name that ends in .png or .svg", path);
+    spar__buffer bytes = spar__buffer_make(MAX_BYTES);
+    spar_status status = spar__plot_render(plot, svg, path, &bytes);
     if (!status) status = spar__write_file(path, bytes.bytes, bytes.length);
     spar__buffer_free(&bytes);
     return status;

@@ -15,6 +15,8 @@ train) small=(--set train.steps=3 --set train.minutes=0 --set train.batch=2 --se
 init) small=(--set model.d_model=32 --set model.n_layers=2) ;;
 generate) small=(--max-tokens 8) ;;
 doctor) small=(--quick) ;;
+report) small=(--set train.steps=3 --set train.batch=2 --set train.length=32 --set train.eval_batches=1
+               --set model.d_model=32 --set model.n_layers=2) ;;
 esac
 exec "$spar_program" "\$@" "\${small[@]}"
 END
@@ -73,6 +75,7 @@ cp -r run page-README/runs/demo/
 cp -r data tokenizer.json page-howto-optimiser/
 cp -r run page-metrics/run
 cp -r run page-metrics/lion
+cp -r data page-metrics/data
 cp tokenizer.json page-data/
 python3 -c 'import json; print(json.dumps({"text": open("other.txt").read()}))' >page-data/more/a.jsonl.zst
 
