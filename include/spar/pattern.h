@@ -36,6 +36,7 @@ typedef struct spar_pattern_view {
     int64_t q_begin, q_end, n_keys;
     int64_t prefix; /* length of a bidirectional prefix given with the sequence; 0 = none */
     int head, n_heads, layer;
+    const void *arranged; /* what a pattern that chooses by content has made of the queries, or NULL */
 } spar_pattern_view;
 
 /* What a pattern's options are checked against. */
@@ -50,11 +51,16 @@ typedef enum spar_option_type {
     SPAR_OPTION_REAL,
     SPAR_OPTION_BOOL,
     SPAR_OPTION_NAME,
-    SPAR_OPTION_KIND /* for kinds of the library's own: a kind within the kind */
+    SPAR_OPTION_INTS, /* a list, or one number for a list of one; a default of 0 is the empty list */
+    SPAR_OPTION_KIND, /* for kinds of the library's own: a kind within the kind */
 } spar_option_type;
+enum { SPAR_MOST_INTS = 8 };
+typedef struct spar_ints {
+    int64_t n, at[SPAR_MOST_INTS];
+} spar_ints;
 typedef struct spar_option {
     const char *key;
-    spar_option_type type;     /* int64_t, double, bool, or int (an index into names) */
+    spar_option_type type;     /* int64_t, double, bool, int (an index into names), spar_ints */
     size_t offset;             /* offsetof within the options struct */
     double fallback, least, most; /* the default (NAN: required), and the range allowed */
     const char *const *names;  /* for SPAR_OPTION_NAME, ends with NULL */
@@ -84,6 +90,7 @@ typedef struct spar_pattern_kind {
     /* Optional. Whether options that are each in range fit one another and the model; if not, says
      * into `message` which key does not, what it is, and which values fit. */
     bool (*check)(const void *options, const spar_pattern_shape *shape, char *message, size_t size);
+    const struct spar__content *content; /* the library's own that choose by content; else NULL */
 } spar_pattern_kind;
 
 /* Makes a pattern of the caller's known by its name to configurations read from now on. `kind` and

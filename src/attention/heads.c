@@ -79,6 +79,9 @@ const spar_pattern_kind spar__pattern_heads = {
 spar_status spar__head_patterns_add(spar__head_patterns *list, const spar_pattern_kind *kind,
                                     const void *options) {
     int64_t size = (int64_t)(kind->options_size + 15) / 16 * 16;
+    if (kind->content)
+        return spar__fail(SPAR_ERR_CONFIG, "'%s' in a layer's list, expected patterns that do not choose by content",
+                          kind->name);
     if (list->n == SPAR__HEAD_PATTERNS || size > SPAR__HEAD_OPTIONS - list->used)
         return spar__fail(SPAR_ERR_CONFIG, "more than %lld patterns in a layer's list", (long long)list->n);
     list->kind[list->n] = kind;

@@ -1,5 +1,7 @@
 #include "block/block.h"
 
+#include "op/content.h"
+
 spar__tensor *spar__block_norm(spar__pass *pass, const spar__norm_layer *n, spar__tensor *x) {
     return spar__norm(pass, x, n->weight, n->bias, n->eps, n->center);
 }
@@ -22,6 +24,12 @@ int spar__block_tracks(const spar__block *b, spar__cache_track out[SPAR__BLOCK_T
     return n;
 }
 
+int64_t spar__block_state(const spar__block *b, int64_t context) {
+    const spar_pattern_kind *kind = (const spar_pattern_kind *)b->pattern.kind;
+    if (!kind->content || !kind->content->state_size) return 0;
+    return kind->content->state_size(b->pattern.options, b->pattern_self, b->shape->n_heads, context);
+}
+
 spar__tensor *spar__block_attention(spar__pass *pass, const spar__block *b, spar__tensor *x) {
     if (!x || !spar__ok(pass)) return NULL;
     const spar__projection_kind *projection = (const spar__projection_kind *)b->projection.kind;
@@ -30,12 +38,14 @@ spar__tensor *spar__block_attention(spar__pass *pass, const spar__block *b, spar
     projection->inputs(pass, b->projection.options, b->projection_self, x, qkv);
     if (b->position->turn)
         for (int i = 0; i < 2; i++) qkv[i] = b->position->turn(pass, b->position_self, qkv[i]);
+    if (projection->keys) qkv[1] = projection->keys(pass, b->projection.options, b->projection_self, qkv[0]);
     spar__attend_options o = {.n_heads = b->shape->n_heads,
                               .n_kv_heads = b->shape->n_kv_heads,
                               .head_dim = b->shape->head_dim,
                               .scale = b->attention_scale,
                               .kind = (const spar_pattern_kind *)b->pattern.kind,
-                              .pattern = b->pattern.options};
+                              .pattern = b->pattern.options,
+                              .pattern_self = b->pattern_self};
     if (b->position->bias) {
         const spar__distance_bias *bias = b->position->bias(b->position_self);
         o.bias = bias->table;

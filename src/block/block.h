@@ -17,6 +17,7 @@ typedef struct spar__block {
     const spar__shape *shape;
     const struct spar__residual_kind *residual;
     spar__choice pattern, projection, feedforward; /* pattern.kind is a spar_pattern_kind */
+    void *pattern_self; /* of patterns that choose by content, else NULL */
     void *projection_self, *feedforward_self;
     spar__norm_layer norm[2];
     double attention_scale, dropout;
@@ -42,6 +43,9 @@ spar__tensor *spar__block_feedforward(spar__pass *pass, const spar__block *block
  * feed-forward's. Returns how many. */
 enum { SPAR__BLOCK_TRACKS = SPAR__KEY_VALUE_TRACKS + 2 * SPAR__KIND_TRACKS };
 int spar__block_tracks(const spar__block *block, spar__cache_track out[SPAR__BLOCK_TRACKS]);
+
+/* Numbers that a block keeps in the cache by a scheme of its own, for a sequence of up to `context`. */
+int64_t spar__block_state(const spar__block *block, int64_t context);
 
 /* Runs a block; with `recompute`, nothing of its inside is kept: the backward pass runs it again
  * (Chen et al. 2016, arXiv 1604.06174). */

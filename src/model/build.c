@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "model/inside.h"
+#include "op/content.h"
 
 enum { DECODER, ENCODER, ENCODER_DECODER };
 static const char *const architectures[] = {"decoder", "encoder", "encoder-decoder", NULL};
@@ -99,8 +100,12 @@ static spar_status choose_kinds(spar__stack *s, spar__block *b) {
     const char *sees = strcmp(s->name, "encoder") == 0 ? "full" : "causal";
     SPAR_TRY(spar__choose_residual(spar__of_layer(json_object_get(c, "residual"), i), s->where, &b->residual));
     SPAR_TRY(spar__choose_pattern(spar__of_layer(pattern, i), s->where, &s->shape, sees, &b->pattern));
+    const struct spar__content *content = ((const spar_pattern_kind *)b->pattern.kind)->content;
     SPAR_TRY(spar__choose(spar__of_layer(json_object_get(c, "projection"), i), s->where, "projection",
-                          spar__projection_at, "dense", &b->projection));
+                          spar__projection_at, content ? "shared-qk" : "dense", &b->projection));
+    if (content && !((const spar__projection_kind *)b->projection.kind)->keys)
+        return spar__fail(SPAR_ERR_CONFIG, "%s.projection: '%s' with pattern '%s', expected one whose keys are its "
+                          "queries: 'shared-qk'", s->where, b->projection.kind->name, b->pattern.kind->name);
     return spar__choose(spar__of_layer(json_object_get(c, "feedforward"), i), s->where, "feedforward",
                         spar__feedforward_at, "dense", &b->feedforward);
 }
@@ -128,11 +133,15 @@ static spar_status build_block(spar_model *m, spar__stack *s, const norm_options
     SPAR_TRY(choose_kinds(s, b));
     const spar__projection_kind *p = (const spar__projection_kind *)b->projection.kind;
     const spar__feedforward_kind *f = (const spar__feedforward_kind *)b->feedforward.kind;
+    const struct spar__content *content = ((const spar_pattern_kind *)b->pattern.kind)->content;
     SPAR_TRY(make_self(p->self_size, &b->projection_self));
     SPAR_TRY(make_self(f->self_size, &b->feedforward_self));
+    if (content) SPAR_TRY(make_self(content->self_size, &b->pattern_self));
     snprintf(m->params.prefix, sizeof m->params.prefix, "%sblk.%lld.", s->prefix, (long long)i);
     declare_norm(m, s, norm, "attn_norm", &b->norm[0]);
     SPAR_TRY(p->declare(&m->params, &s->shape, b->projection.options, b->projection_self));
+    if (content && content->declare)
+        SPAR_TRY(content->declare(&m->params, &s->shape, b->pattern.options, b->pattern_self));
     if (b->residual->norms > 1) declare_norm(m, s, norm, "ffn_norm", &b->norm[1]);
     SPAR_TRY(f->declare(&m->params, &s->shape, b->feedforward.options, b->feedforward_self));
     set_prefix(m, s);

@@ -6,6 +6,7 @@
 
 #include "base/cpu.h"
 #include "model/inside.h"
+#include "op/content.h"
 
 spar__type spar__stored_type(const spar__param *p, spar__type wanted) {
     return p->vector || p->value.cols % spar__type_of(wanted)->block ? SPAR__F32 : wanted;
@@ -66,6 +67,12 @@ spar_status spar__model_prepare(spar_model *m) {
         const spar__position_kind *position = (const spar__position_kind *)s->position.kind;
         if (position->prepare)
             SPAR_TRY(position->prepare(&s->shape, s->position.options, s->position_self));
+        for (int64_t k = 0; k < s->shape.n_layers; k++) {
+            const spar__block *b = &s->blocks[k];
+            const spar__content *content = ((const spar_pattern_kind *)b->pattern.kind)->content;
+            if (content && content->prepare)
+                SPAR_TRY(content->prepare(&s->shape, b->index, b->pattern.options, b->pattern_self));
+        }
     }
     return SPAR_OK;
 }
@@ -131,6 +138,9 @@ static void free_stack(spar__stack *s) {
         spar__block *b = &s->blocks[i];
         const spar__feedforward_kind *f = (const spar__feedforward_kind *)b->feedforward.kind;
         if (b->feedforward_self && f->release) f->release(b->feedforward_self);
+        const spar_pattern_kind *pattern = (const spar_pattern_kind *)b->pattern.kind;
+        if (b->pattern_self && pattern->content->release) pattern->content->release(b->pattern_self);
+        spar__free(b->pattern_self);
         free_choice(&b->pattern);
         free_choice(&b->projection);
         free_choice(&b->feedforward);
@@ -197,7 +207,8 @@ spar__attend_options spar__model_attention(const spar_model *m, int64_t layer) {
                                   .head_dim = s->shape.head_dim,
                                   .scale = b->attention_scale,
                                   .kind = (const spar_pattern_kind *)b->pattern.kind,
-                                  .pattern = b->pattern.options};
+                                  .pattern = b->pattern.options,
+                                  .pattern_self = b->pattern_self};
 }
 
 const spar_tokenizer *spar_model_tokenizer(const spar_model *m) { return m->tokenizer; }

@@ -47,6 +47,28 @@ static spar_status read_kind(const json_t *value, const char *where, const spar_
     return spar__choose(value, where, o->key, room->at, room->fallback, out);
 }
 
+static bool whole_within(const json_t *value, const spar_option *o, int64_t *out) {
+    double number = json_number_value(value);
+    if (!json_is_number(value) || number != floor(number) || number < o->least || number > o->most) return false;
+    *out = json_is_integer(value) ? json_integer_value(value) : (int64_t)number;
+    return true;
+}
+
+static spar_status read_ints(const json_t *value, const char *where, const spar_option *o, spar_ints *out) {
+    char expected[128];
+    spar_ints ints = {0};
+    size_t n = json_is_array(value) ? json_array_size(value) : 1;
+    bool right = n <= SPAR_MOST_INTS;
+    for (size_t i = 0; right && i < n; i++)
+        right = whole_within(json_is_array(value) ? json_array_get(value, i) : value, o, &ints.at[i]);
+    ints.n = (int64_t)n;
+    snprintf(expected, sizeof expected, "a whole number %.12g to %.12g, or a list of at most %d", o->least, o->most,
+             (int)SPAR_MOST_INTS);
+    if (!right) return wrong(where, o, value, expected);
+    *out = ints;
+    return SPAR_OK;
+}
+
 static spar_status read_one(const json_t *value, const char *where, const spar_option *o, void *at) {
     char range[96];
     snprintf(range, sizeof range, "%s %.12g to %.12g",
@@ -54,6 +76,7 @@ static spar_status read_one(const json_t *value, const char *where, const spar_o
     switch (o->type) {
     case SPAR_OPTION_KIND: break;
     case SPAR_OPTION_NAME: return read_name(value, where, o, at);
+    case SPAR_OPTION_INTS: return read_ints(value, where, o, at);
     case SPAR_OPTION_BOOL:
         if (!json_is_boolean(value)) return wrong(where, o, value, "true or false");
         *(bool *)at = json_is_true(value);
@@ -80,6 +103,9 @@ static void set_default(const spar_option *o, void *at) {
     case SPAR_OPTION_BOOL: *(bool *)at = o->fallback != 0; break;
     case SPAR_OPTION_NAME: *(int *)at = (int)o->fallback; break;
     case SPAR_OPTION_KIND: break;
+    case SPAR_OPTION_INTS:
+        *(spar_ints *)at = (spar_ints){.n = o->fallback != 0, .at = {(int64_t)o->fallback}};
+        break;
     }
 }
 

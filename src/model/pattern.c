@@ -15,8 +15,8 @@ static spar_status choose_list(const json_t *list, const char *where, spar__choi
     for (size_t i = 0; !status && i < json_array_size(list); i++) {
         spar__choice one = {0};
         status = spar__choose(json_array_get(list, i), where, key, pattern_at, "causal", &one);
-        if (!status)
-            status = spar__head_patterns_add(patterns, (const spar_pattern_kind *)one.kind, one.options);
+        if (!status && spar__head_patterns_add(patterns, (const spar_pattern_kind *)one.kind, one.options))
+            status = spar__fail_within(SPAR_ERR_CONFIG, "%s.%s", where, key);
         spar__free(one.options);
     }
     if (status) spar__free(patterns);

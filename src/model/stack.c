@@ -47,7 +47,7 @@ void spar__model_loss(spar__pass *pass, const spar_model *m, spar__tensor *hidde
 /* ---- Caches ---- */
 
 /* One allocation: the layers, and behind them their tracks. */
-static spar_status describe_cache(const spar_model *m, spar__cache_layer **out) {
+static spar_status describe_cache(const spar_model *m, int64_t context, spar__cache_layer **out) {
     const spar__stack *s = spar__model_last(m);
     size_t n = (size_t)s->shape.n_layers;
     spar__cache_layer *layers =
@@ -55,7 +55,8 @@ static spar_status describe_cache(const spar_model *m, spar__cache_layer **out) 
     if (!layers) return SPAR_ERR_MEMORY;
     spar__cache_track *tracks = (spar__cache_track *)(void *)(layers + n);
     for (size_t i = 0; i < n; i++, tracks += SPAR__BLOCK_TRACKS)
-        layers[i] = (spar__cache_layer){spar__block_tracks(&s->blocks[i], tracks), tracks};
+        layers[i] = (spar__cache_layer){spar__block_tracks(&s->blocks[i], tracks), tracks,
+                                        spar__block_state(&s->blocks[i], context)};
     *out = layers;
     return SPAR_OK;
 }
@@ -63,7 +64,7 @@ static spar_status describe_cache(const spar_model *m, spar__cache_layer **out) 
 spar_status spar__model_cache_create(const spar_model *m, int n_slots, int64_t context, int64_t max_chunk,
                                      spar__type type, struct spar__cache **out) {
     spar__cache_layer *layers;
-    SPAR_TRY(describe_cache(m, &layers));
+    SPAR_TRY(describe_cache(m, context, &layers));
     spar_status status =
         spar__cache_create((int)spar__model_last(m)->shape.n_layers, layers, n_slots, context, max_chunk, type, out);
     spar__free(layers);
@@ -73,7 +74,7 @@ spar_status spar__model_cache_create(const spar_model *m, int n_slots, int64_t c
 uint64_t spar__model_cache_bytes(const spar_model *m, int n_slots, int64_t context, int64_t max_chunk,
                                  spar__type type) {
     spar__cache_layer *layers;
-    if (describe_cache(m, &layers)) return 0;
+    if (describe_cache(m, context, &layers)) return 0;
     uint64_t bytes =
         spar__cache_plan_bytes((int)spar__model_last(m)->shape.n_layers, layers, n_slots, context, max_chunk, type);
     spar__free(layers);

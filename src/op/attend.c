@@ -7,26 +7,46 @@
 #include "base/cpu.h"
 #include "kernel/attention.h"
 #include "op/cache.h"
+#include "op/content.h"
 #include "op/op.h"
 
 typedef struct attend {
     spar__tensor *q, *k, *v, *y;
     spar__attend_options o;
     int layer;
+    const spar__arrangement **arranged; /* [sequences, heads], or NULL */
     real *m, *l, *lse; /* [n_heads, rows] */
     int track;         /* of the keys in the cache; the values' is the next */
 } attend;
 
-static spar_pattern_view view_of(const attend *a, const spar__sequence *s, int head) {
-    return (spar_pattern_view){s->past, s->past + s->count, s->past + s->count, s->prefix, head,
-                               a->o.n_heads, a->layer};
+/* Where the keys and values of a head begin in their rows. */
+static int64_t kv_column(const attend *a, int head) {
+    return head / (a->o.n_heads / a->o.n_kv_heads) * a->o.head_dim;
+}
+
+static const spar__arrangement *arranged_of(const attend *a, int sequence, int head) {
+    return a->arranged ? a->arranged[sequence * a->o.n_heads + head] : NULL;
+}
+
+static spar_pattern_view view_of(const spar__pass *pass, const attend *a, int sequence, int head) {
+    const spar__sequence *s = &pass->rows->sequences[sequence];
+    int64_t end = s->past + s->count;
+    return (spar_pattern_view){.q_begin = s->past,
+                               .q_end = end,
+                               .n_keys = end - s->padding,
+                               .prefix = s->prefix,
+                               .head = head,
+                               .n_heads = a->o.n_heads,
+                               .layer = a->layer,
+                               .arranged = arranged_of(a, sequence, head)};
 }
 
 /* The arguments of one head of one sequence, without those of the backward pass. */
-static spar__attention_args args_of(const spar__pass *pass, const attend *a, const spar__sequence *s,
-                                    int head) {
+static spar__attention_args args_of(const spar__pass *pass, const attend *a, int sequence, int head) {
+    const spar__sequence *s = &pass->rows->sequences[sequence];
+    const spar__arrangement *order = arranged_of(a, sequence, head);
     const spar__attend_options *o = &a->o;
-    int64_t rows = a->q->rows, kv = head / (o->n_heads / o->n_kv_heads) * o->head_dim;
+    int64_t rows = a->q->rows, kv = kv_column(a, head);
     int64_t stat = head * rows + s->begin, at = s->begin * a->q->cols + head * o->head_dim;
     spar__attention_args args = {
         .head_dim = o->head_dim,
@@ -45,6 +65,11 @@ static spar__attention_args args_of(const spar__pass *pass, const attend *a, con
         .l = a->l + stat,
         .lse = a->lse ? a->lse + stat : NULL,
     };
+    if (order) {
+        args.q_order = order->q_order;
+        args.k_order = order->k_order;
+        args.order_causal = order->causal;
+    }
     if (pass->cache) {
         spar__cache_view ks = spar__cache_at(pass->cache, pass->layer, a->track, s->slot);
         spar__cache_view vs = spar__cache_at(pass->cache, pass->layer, a->track + 1, s->slot);
@@ -81,7 +106,7 @@ static unit *list_units(spar__pass *pass, const attend *a, int part, int64_t *co
         n = 0;
         for (int s = 0; s < rows->n_sequences; s++)
             for (int h = 0; h < a->o.n_heads; h++) {
-                spar_pattern_view view = view_of(a, &rows->sequences[s], h);
+                spar_pattern_view view = view_of(pass, a, s, h);
                 bool has = part < a->o.kind->parts(a->o.pattern, &view);
                 int64_t tiles = has ? a->o.kind->tiles(a->o.pattern, &view, part) : 0;
                 for (int64_t t = 0; fill && t < tiles; t++) units[n + t] = (unit){s, h, t};
@@ -96,12 +121,15 @@ static int most_parts(const spar__pass *pass, const attend *a) {
     int most = 0;
     for (int s = 0; s < pass->rows->n_sequences; s++)
         for (int h = 0; h < a->o.n_heads; h++) {
-            spar_pattern_view view = view_of(a, &pass->rows->sequences[s], h);
+            spar_pattern_view view = view_of(pass, a, s, h);
             int parts = a->o.kind->parts(a->o.pattern, &view);
             if (parts > most) most = parts;
         }
     return most;
 }
+
+/* A row that saw no other key has its own value (op/content.h); this logsumexp then says so. */
+#define ALONE ((real)1e30)
 
 /* Patterns of one part begin and end in their tile. Where there are more, queries that a part leaves
  * out must begin and end all the same, so that is done apart. */
@@ -118,8 +146,11 @@ static void finish_rows(const attend *a) {
     for (int64_t r = 0; r < rows; r++)
         for (int h = 0; h < a->o.n_heads; h++) {
             real l = a->l[h * rows + r];
-            if (l > 0) k->scale(spar__data(a->y) + r * a->y->cols + h * d, 1 / l, d);
-            if (a->lse) a->lse[h * rows + r] = a->m[h * rows + r] + (l > 0 ? (real)log((double)l) : 0);
+            real *y = spar__data(a->y) + r * a->y->cols + h * d;
+            bool alone = a->arranged && !(l > 0);
+            if (alone) memcpy(y, spar__data(a->v) + r * a->v->cols + kv_column(a, h), (size_t)d * sizeof *y);
+            else if (l > 0) k->scale(y, 1 / l, d);
+            if (a->lse) a->lse[h * rows + r] = alone ? ALONE : a->m[h * rows + r] + (l > 0 ? (real)log((double)l) : 0);
         }
 }
 
@@ -135,9 +166,8 @@ static void forward(spar__pass *pass, const attend *a) {
         if (!units || !work) break;
 #pragma omp parallel for schedule(dynamic) if (count > 1 && a->q->rows > 1)
         for (int64_t u = 0; u < count; u++) {
-            const spar__sequence *s = &pass->rows->sequences[units[u].sequence];
-            spar_pattern_view view = view_of(a, s, units[u].head);
-            spar__attention_args args = args_of(pass, a, s, units[u].head);
+            spar_pattern_view view = view_of(pass, a, units[u].sequence, units[u].head);
+            spar__attention_args args = args_of(pass, a, units[u].sequence, units[u].head);
             args.start = args.finish = parts == 1;
             spar_tile tile;
             a->o.kind->tile(a->o.pattern, &view, part, units[u].tile, &tile);
@@ -167,12 +197,13 @@ typedef struct gradients {
 } gradients;
 
 static void backward_group(const spar__pass *pass, const attend *a, const gradients *g,
-                           const spar__sequence *s, int kv_head, void *work) {
+                           int sequence, int kv_head, void *work) {
+    const spar__sequence *s = &pass->rows->sequences[sequence];
     const spar__attend_options *o = &a->o;
     int group = o->n_heads / o->n_kv_heads;
     for (int head = kv_head * group; head < (kv_head + 1) * group; head++) {
-        spar_pattern_view view = view_of(a, s, head);
-        spar__attention_args args = args_of(pass, a, s, head);
+        spar_pattern_view view = view_of(pass, a, sequence, head);
+        spar__attention_args args = args_of(pass, a, sequence, head);
         int64_t at = s->begin * a->q->cols + head * o->head_dim;
         int64_t kv = s->begin * a->k->cols + kv_head * o->head_dim;
         args.dout = a->y->grad + at;
@@ -190,6 +221,9 @@ static void backward_group(const spar__pass *pass, const attend *a, const gradie
                 spar__k()->attend_back(&args, &tile, work);
             }
         }
+        for (int64_t r = 0; a->arranged && r < s->count; r++)
+            if (args.lse[r] == ALONE)
+                spar__k()->add(args.dv + r * a->v->cols, args.dout + r * a->y->cols, o->head_dim);
     }
 }
 
@@ -217,9 +251,29 @@ static void attend_back(spar__pass *pass, void *arguments) {
 #pragma omp parallel for schedule(dynamic)
     for (int64_t u = 0; u < heads * sequences / together; u++)
         for (int64_t s = u / heads * together; s < (u / heads + 1) * together; s++)
-            backward_group(pass, a, &g, &rows->sequences[s], (int)(u % heads),
+            backward_group(pass, a, &g, (int)s, (int)(u % heads),
                            work + (size_t)omp_get_thread_num() * size);
     spar__arena_rewind(pass->arena, mark);
+}
+
+/* Patterns that choose by content are shown the queries of each sequence. */
+static const spar__arrangement **arrange(spar__pass *pass, const attend *a) {
+    const spar__rows *rows = pass->rows;
+    const spar__arrangement **out = spar__take(pass, rows->n_sequences * a->o.n_heads, sizeof(void *));
+    for (int s = 0; s < rows->n_sequences && out && spar__ok(pass); s++) {
+        spar__content_request r = {.options = a->o.pattern,
+                                   .self = a->o.pattern_self,
+                                   .view = view_of(pass, a, s, 0),
+                                   .head_dim = a->o.head_dim,
+                                   .q = spar__data(a->q) + rows->sequences[s].begin * a->q->cols,
+                                   .q_stride = a->q->cols};
+        if (pass->cache) {
+            r.state = spar__cache_state(pass->cache, pass->layer, rows->sequences[s].slot);
+            r.context = spar__cache_context(pass->cache);
+        }
+        a->o.kind->content->arrange(pass, &r, out + s * a->o.n_heads);
+    }
+    return spar__ok(pass) ? out : NULL;
 }
 
 spar__tensor *spar__attend(spar__pass *pass, spar__tensor *q, spar__tensor *k, spar__tensor *v,
@@ -234,6 +288,8 @@ spar__tensor *spar__attend(spar__pass *pass, spar__tensor *q, spar__tensor *k, s
     bool keep = a.y && a.y->needs_grad;
     int64_t stats = o->n_heads * q->rows;
     a.lse = keep ? spar__take(pass, stats, sizeof(real)) : NULL;
+    const spar_pattern_kind *kind = o->kind;
+    if (kind->content && keep) a.arranged = arrange(pass, &a);
     spar__arena_mark mark = spar__arena_here(pass->arena);
     a.m = spar__take(pass, stats, sizeof(real));
     a.l = spar__take(pass, stats, sizeof(real));
@@ -247,6 +303,8 @@ spar__tensor *spar__attend(spar__pass *pass, spar__tensor *q, spar__tensor *k, s
         spar__cache_store(pass->cache, pass->layer, a.track + 1, s->slot, s->past, s->count,
                           spar__data(v) + s->begin * v->cols);
     }
+    if (kind->content && !keep) a.arranged = arrange(pass, &a);
+    if (!spar__ok(pass)) return NULL;
     forward(pass, &a);
     spar__arena_rewind(pass->arena, mark);
     if (keep) spar__push(pass, attend_back, &a, sizeof a);

@@ -9,8 +9,14 @@ typedef struct track {
     spar__type type;
 } track;
 
+typedef struct state {
+    int32_t *numbers;
+    int64_t size; /* of a slot */
+} state;
+
 struct spar__cache {
     track **layers;
+    state *states;
     int n_layers, n_slots;
     int64_t context, max_chunk;
 };
@@ -36,12 +42,14 @@ static track shape_of(const spar__cache_track *t, int64_t context, int64_t max_c
 uint64_t spar__cache_plan_bytes(int n_layers, const spar__cache_layer *layers, int n_slots, int64_t context,
                                 int64_t max_chunk, spar__type type) {
     uint64_t bytes = 0;
-    for (int i = 0; i < n_layers; i++)
+    for (int i = 0; i < n_layers; i++) {
+        bytes += (uint64_t)n_slots * (uint64_t)layers[i].state * sizeof(int32_t);
         for (int k = 0; k < layers[i].n_tracks; k++) {
             track t = shape_of(&layers[i].tracks[k], context, max_chunk, type);
             bytes += (uint64_t)n_slots * (uint64_t)t.n_rows * (uint64_t)t.width *
                      spar__type_of(t.type)->block_bytes;
         }
+    }
     return bytes;
 }
 
@@ -52,6 +60,19 @@ static spar_status make_rows(track *t, int n_slots) {
         !spar__mul(bytes, spar__type_of(t->type)->block_bytes, &bytes))
         return spar__fail(SPAR_ERR_MEMORY, "out of memory: a cache of %lld positions", (long long)t->n_rows);
     return (t->rows = spar__alloc(bytes)) ? SPAR_OK : SPAR_ERR_MEMORY;
+}
+
+static spar_status make_states(spar__cache *c, const spar__cache_layer *layers) {
+    if (!(c->states = spar__array((size_t)c->n_layers + 1, sizeof *c->states))) return SPAR_ERR_MEMORY;
+    for (int i = 0; i < c->n_layers; i++) {
+        size_t count;
+        state *s = &c->states[i];
+        if (!(s->size = layers[i].state)) continue;
+        if (!spar__mul((size_t)c->n_slots, (size_t)s->size, &count))
+            return spar__fail(SPAR_ERR_MEMORY, "out of memory: a cache of %lld positions", (long long)c->context);
+        if (!(s->numbers = spar__array(count, sizeof *s->numbers))) return SPAR_ERR_MEMORY;
+    }
+    return SPAR_OK;
 }
 
 spar_status spar__cache_create(int n_layers, const spar__cache_layer *layers, int n_slots, int64_t context,
@@ -78,14 +99,24 @@ spar_status spar__cache_create(int n_layers, const spar__cache_layer *layers, in
         for (int k = 0; !status && k < layers[i].n_tracks; k++) status = make_rows(&tracks[k], n_slots);
         c->layers[i + 1] = tracks += layers[i].n_tracks;
     }
+    if (!status) status = make_states(c, layers);
     if (status) spar__cache_free(c);
     else *out = c;
     return status;
 }
 
+int32_t *spar__cache_state(const spar__cache *c, int layer, int slot) {
+    const state *s = &c->states[layer];
+    return s->numbers ? s->numbers + slot * s->size : NULL;
+}
+
+int64_t spar__cache_context(const spar__cache *c) { return c->context; }
+
 void spar__cache_free(spar__cache *c) {
     if (!c) return;
     for (track *t = c->layers[0]; t < c->layers[c->n_layers]; t++) spar__free(t->rows);
+    for (int i = 0; c->states && i < c->n_layers; i++) spar__free(c->states[i].numbers);
+    spar__free(c->states);
     spar__free(c->layers[0]);
     spar__free(c->layers);
     spar__free(c);

@@ -23,6 +23,7 @@ enum { SPAR__TRACK_KEYS, SPAR__TRACK_VALUES, SPAR__KEY_VALUE_TRACKS, SPAR__KIND_
 typedef struct spar__cache_layer {
     int n_tracks;
     const spar__cache_track *tracks;
+    int64_t state; /* numbers that a layer keeps of a sequence by a scheme of its own; they start as 0 */
 } spar__cache_layer;
 
 typedef struct spar__cache spar__cache;
@@ -46,6 +47,11 @@ typedef struct spar__cache_view {
     spar__type type;
 } spar__cache_view;
 spar__cache_view spar__cache_at(const spar__cache *cache, int layer, int track, int slot);
+
+/* What a layer keeps by a scheme of its own, or NULL. When a sequence begins anew, or is cut back, it is as
+ * the last pass left it. */
+int32_t *spar__cache_state(const spar__cache *cache, int layer, int slot);
+int64_t spar__cache_context(const spar__cache *cache);
 
 /* Stores rows [count, width] of positions past … past + count − 1. */
 void spar__cache_store(spar__cache *cache, int layer, int track, int slot, int64_t past, int64_t count,

@@ -37,12 +37,16 @@ spar__tensor *spar__dropout(spar__pass *, spar__tensor *x, double p);
 spar__tensor *spar__rotary(spar__pass *, spar__tensor *x, int64_t head_dim, const real *cosine,
                            const real *sine, int64_t n, bool halves, const int32_t *positions);
 
+/* Each head of each row brought to unit mean square: x/√(mean(x²) + eps). */
+spar__tensor *spar__unit(spar__pass *, spar__tensor *x, int64_t head_dim, double eps);
+
 typedef struct spar__attend_options {
     int n_heads, n_kv_heads;
     int64_t head_dim;
     double scale;
     const spar_pattern_kind *kind;
-    const void *pattern; /* its options */
+    const void *pattern;      /* its options */
+    const void *pattern_self; /* what it holds for this layer, when it chooses by content */
     const real *bias;    /* [n_heads, n_bias] by distance (kernel/attention.h), or NULL */
     real *dbias;         /* its gradient, added to when recording; NULL = none */
     int64_t bias_zero, n_bias;

@@ -19,6 +19,9 @@ typedef struct spar__projection_kind {
     /* The tracks that a layer keeps in the cache (at most SPAR__KIND_TRACKS; pass->track is the first when
      * it runs), and how many. NULL: none. */
     int (*tracks)(const spar__shape *shape, const void *options, spar__cache_track *out);
+    /* Where keys are the queries, brought to unit length (what LSH attention needs): makes them of the queries
+     * after positions have turned those; `inputs` leaves qkv[1] alone. NULL: `inputs` makes all three. */
+    spar__tensor *(*keys)(spar__pass *pass, const void *options, const void *self, spar__tensor *q);
 } spar__projection_kind;
 
 const spar__kind *spar__projection_at(int index); /* NULL beyond the last */
