@@ -68,6 +68,7 @@ SPAR__INLINE void product_rows(int rows, int64_t n, int64_t depth, const real *a
             sum[i][1] = two ? vec_load(c + i * n + j + SPAR__LANES) : vec_all(0);
         }
         if (two) {
+#pragma GCC unroll 1 /* all registers are taken: more would be spilled */
             for (int64_t l = 0; l < depth; l++) {
                 vec b0 = vec_load(b + l * n + j), b1 = vec_load(b + l * n + j + SPAR__LANES);
                 for (int i = 0; i < rows; i++) {
@@ -77,6 +78,7 @@ SPAR__INLINE void product_rows(int rows, int64_t n, int64_t depth, const real *a
                 }
             }
         } else {
+#pragma GCC unroll 1
             for (int64_t l = 0; l < depth; l++) {
                 vec b0 = vec_load(b + l * n + j);
                 for (int i = 0; i < rows; i++) sum[i][0] += vec_all(a[i * a_row + l * a_step]) * b0;
@@ -169,6 +171,16 @@ static int next_keys(const spar__attention_args *a, const spar_tile *t, cursor *
 }
 
 static void transpose(real *to, const real *from, int64_t d, int n) {
+#if SPAR__LANES == 8
+    for (int t = 0; n == KEYS && t < KEYS; t += 8)
+        for (int64_t c = 0; c < d; c += 8) {
+            vec x[8];
+            for (int i = 0; i < 8; i++) x[i] = vec_load(from + (t + i) * d + c);
+            vec_transpose(x);
+            for (int i = 0; i < 8; i++) vec_store(to + (c + i) * KEYS + t, x[i]);
+        }
+    if (n == KEYS) return;
+#endif
     for (int64_t c = 0; c < d; c += 16)
         for (int t = 0; t < n; t++)
             for (int64_t i = c; i < c + 16; i++) to[i * KEYS + t] = from[t * d + i];

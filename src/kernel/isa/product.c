@@ -63,7 +63,7 @@ typedef struct sums {
 } sums;
 
 SPAR__INLINE void multiply_packed(sums *s, const real *a, const real *b, int64_t k) {
-#pragma GCC unroll 1
+#pragma GCC unroll 1 /* all registers are taken: more would be spilled */
     for (int64_t l = 0; l < k; l++, a += ROWS, b += COLS) {
         vec b0 = vec_load(b), b1 = vec_load(b + SPAR__LANES);
         for (int i = 0; i < ROWS; i++) {
@@ -137,7 +137,7 @@ void SPAR__FN(fill_product)(spar__kernels *k) {
         .pack_cols = pack_cols,
         .tile = product,
     };
-#if !defined SPAR_ISA_avx512
+#if defined SPAR_ISA_avx2 /* measured there only */
     k->product.preferred = true;
 #endif
 }
