@@ -2,6 +2,7 @@
 # make demo    train and talk to a model             make test-long   longer suites, NEON under qemu
 # make deps    install what is missing               make bench       speed beside the peers
 # make install [PREFIX=/usr/local] [DESTDIR=]        make fuzz        fuzz targets [FUZZ_SECONDS=20]
+#                                                  make bench-check what fell since the last bench
 #
 # Variants share these rules: VARIANT=release (optimised), asan (AddressSanitizer and UBSan), f64
 # (every number a double and no SIMD, for gradient checks), neon (kernels only, cross-compiled).
@@ -191,6 +192,8 @@ $(EXAMPLES) $(BENCHES): %: %.o $B/libspar.a
 examples: $(EXAMPLES)
 	@:
 benches: all $(BENCHES)
+bench-check:
+	@python3 bench/check.py
 bench: benches
 	@bench/run.sh
 
@@ -233,6 +236,6 @@ clean:
 
 -include Makefile.local
 -include $(shell find $B -name '*.d' 2>/dev/null)
-.PHONY: all test-programs test test-long neon-test fuzz fuzz-programs examples benches bench deps \
+.PHONY: all test-programs test test-long neon-test fuzz fuzz-programs examples benches bench bench-check deps \
         demo install format-check clean
 .SECONDARY:
