@@ -118,24 +118,31 @@ static void release(void *self) {
     spar__free(l->sine);
 }
 
+/* The frequencies of a sequence of this length. */
+static void frequencies_at(const layer *l, int64_t length, double *out) {
+    const options *o = l->options;
+    double n = (double)l->n, ratio = fmax((double)length / (double)l->original, 1);
+    double base = o->base * pow(o->factor * ratio - (o->factor - 1), n > 2 ? n / (n - 2) : 1);
+    for (int64_t i = 0; i < l->n / 2; i++) out[i] = pow(base, -2.0 * (double)i / n);
+}
+
 /* Sines and cosines of every row, each by the length of its sequence so far. */
 static spar__tensor *turn_long(spar__pass *pass, const layer *l, spar__tensor *x) {
     const spar__rows *rows = pass->rows;
-    const options *o = l->options;
     int64_t half = l->n / 2;
     real *cosine = spar__take(pass, rows->n_rows * half, sizeof(real));
     real *sine = spar__take(pass, rows->n_rows * half, sizeof(real));
     int32_t *at = spar__take(pass, rows->n_rows, sizeof *at);
-    if (!cosine || !sine || !at) return NULL;
+    double *frequencies = spar__take(pass, half, sizeof *frequencies);
+    if (!spar__ok(pass)) return NULL;
     for (int s = 0; s < rows->n_sequences; s++) {
         const spar__sequence *q = &rows->sequences[s];
-        double length = fmax((double)(q->past + q->count), (double)l->original), n = (double)l->n;
-        double grown_base =
-            o->base * pow(o->factor * length / (double)l->original - (o->factor - 1), n > 2 ? n / (n - 2) : 1);
+        frequencies_at(l, q->past + q->count, frequencies);
+#pragma omp parallel for schedule(static) if (q->count > 4)
         for (int64_t r = q->begin; r < q->begin + q->count; r++) {
             at[r] = (int32_t)r;
             for (int64_t i = 0; i < half; i++) {
-                double angle = (double)rows->positions[r] * pow(grown_base, -2.0 * (double)i / n);
+                double angle = (double)rows->positions[r] * frequencies[i];
                 cosine[r * half + i] = (real)cos(angle);
                 sine[r * half + i] = (real)sin(angle);
             }
