@@ -10,9 +10,7 @@ began=$(date +%s)
 
 step() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 run() {
-    printf '$'
-    printf ' %q' "$@"
-    printf '\n'
+    { printf '$'; printf ' %q' "$@"; printf '\n'; } >&2
     "$@"
 }
 [ -t 1 ] || step() { printf '\n%s\n' "$*"; }
@@ -65,8 +63,9 @@ run "$spar" train configs/demo.json --data "$demo/data" --output "$demo/sparse" 
     --set 'model.feedforward={"kind": "sparse", "d_ff": 944, "block": 16, "rank": 32}'
 
 step "6. Evaluation on text that the models have not seen"
-run "$spar" eval --model "$demo/run/model.gguf" --file "$demo/unseen.txt"
-run "$spar" eval --model "$demo/sparse/model.gguf" --file "$demo/unseen.txt"
+run "$spar" eval --model "$demo/run/model.gguf" --file "$demo/unseen.txt" --json >"$demo/run/eval.json"
+run "$spar" eval --model "$demo/sparse/model.gguf" --file "$demo/unseen.txt" --json >"$demo/sparse/eval.json"
+cat "$demo/run/eval.json" "$demo/sparse/eval.json"
 
 step "7. The loss, and which neurons are chosen"
 run "$spar" plot "$demo/run" "$demo/sparse" --x seconds --output "$demo/loss.png"
@@ -83,7 +82,7 @@ number() { sed -n "s/.*\"$1\": *\([-+0-9.eE]*\).*/\1/p"; }
 side() {
     local model=$demo/$2/model.gguf facts perplexity speed
     facts=$("$spar" inspect "$model" --json)
-    perplexity=$("$spar" eval --model "$model" --file "$demo/unseen.txt" --json --quiet | number perplexity)
+    perplexity=$(number perplexity <"$demo/$2/eval.json")
     speed=$("$spar" bench decode "$model" --json --quiet | number tokens_per_second)
     printf '%-8s %12.2f %12d %18d %12.0f\n' "$1" "$perplexity" "$(number parameters <<<"${facts%%\"layers\"*}")" \
         "$(number bytes_per_token <<<"${facts%%\"layers\"*}")" "$speed"

@@ -76,6 +76,7 @@ cp -r data tokenizer.json page-howto-optimiser/
 cp -r run page-metrics/run
 cp -r run page-metrics/lion
 cp -r data page-metrics/data
+cp -r data page-configurations/
 cp tokenizer.json page-data/
 python3 -c 'import json; print(json.dumps({"text": open("other.txt").read()}))' >page-data/more/a.jsonl.zst
 
