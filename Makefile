@@ -48,7 +48,7 @@ ALL_CFLAGS = -std=c11 $(WARN) $(CFLAGS_$(VARIANT)) -fopenmp -fPIC -ffp-contract=
              $(CPPFLAGS) $(PKG_CFLAGS) $(CFLAGS)
 LIBS = $(PKG_LIBS) $(BLAS_LIBS) -lm -lpthread
 
-# Kernels under src/kernel/isa are written once and compiled once for each instruction set.
+# Kernels under src/kernel/isa and quant are written once and compiled once for each instruction set.
 ifeq ($(VARIANT),f64)
 ISAS := scalar
 else ifeq ($(ARCH),x86_64)
@@ -65,11 +65,14 @@ ISA_FLAGS_avx512 := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512
 ISA_FLAGS_neon := -march=armv8.2-a+dotprod
 KERNEL_FLAGS := -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast -funroll-loops
 
-ISA_SOURCES := $(wildcard src/kernel/isa/*.c)
+# Blocks have the same bits everywhere: nothing is fused there but by intention.
+QUANT_FLAGS := -ffp-contract=off -Wno-psabi
+
+ISA_SOURCES := $(wildcard src/kernel/isa/*.c src/kernel/quant/*.c)
 SOURCES := $(filter-out $(ISA_SOURCES),$(wildcard src/*/*.c src/*/*/*.c))
 CLI_SOURCES := $(wildcard cli/*.c)
 OBJECTS := $(SOURCES:%.c=$B/%.o) \
-           $(foreach isa,$(ISAS),$(ISA_SOURCES:src/kernel/isa/%.c=$B/src/kernel/isa/%.$(isa).o))
+           $(foreach isa,$(ISAS),$(ISA_SOURCES:%.c=$B/%.$(isa).o))
 CLI_OBJECTS := $(CLI_SOURCES:%.c=$B/%.o)
 
 all: build/spar build/libspar.a build/libspar.so
@@ -102,11 +105,12 @@ $B/libspar.so.$(SOVERSION): $(OBJECTS) tools/libspar.map
 	    -Wl,--version-script=tools/libspar.map $(LDFLAGS) -o $@ $(OBJECTS) $(LIBS)
 
 define isa_rule
-$B/src/kernel/isa/%.$(1).o: src/kernel/isa/%.c
+$B/src/kernel/%.$(1).o: src/kernel/%.c
 	@mkdir -p $$(@D)
 	@echo "CC $$< ($(1))"
 	@$$(CC) $$(ALL_CFLAGS) $$(if $$(filter-out asan,$$(VARIANT)),$$(KERNEL_FLAGS)) \
-	    $$(ISA_FLAGS_$(1)) -DSPAR_ISA=$(1) -DSPAR_ISA_$(1) -c -o $$@ $$<
+	    $$(ISA_FLAGS_$(1)) \
+	    $$(if $$(findstring /quant/,$$<),$$(QUANT_FLAGS)) -DSPAR_ISA=$(1) -DSPAR_ISA_$(1) -c -o $$@ $$<
 endef
 $(foreach isa,$(ISAS),$(eval $(call isa_rule,$(isa))))
 

@@ -11,7 +11,7 @@ int cmd_convert(int argc, char **argv) {
     const cli_option options[] = {
         {"M", CLI_POSITIONAL, &from, NULL, "the model", true},
         {"X", CLI_POSITIONAL, &to, NULL, "the file to write (.gguf)", true},
-        {"type", CLI_TEXT, &type, "T", "f32, bf16, f16 or q8_0 (as they are)", false},
+        {"type", CLI_TEXT, &type, "T", "a type of weights: bf16, q8_0, q4_k … (as they are)", false},
         {0},
     };
     const cli_usage usage = {"convert", "rewrite a model; lossless where the types are equal", options,

@@ -10,7 +10,7 @@ int cmd_init(int argc, char **argv) {
     const cli_option options[] = {
         {"CONFIG", CLI_POSITIONAL, &path, NULL, "configuration (JSON)", true},
         {"output", CLI_TEXT, &output, "X.gguf", "the model to write", true},
-        {"type", CLI_TEXT, &type, "T", "f32, bf16, f16 or q8_0", false},
+        {"type", CLI_TEXT, &type, "T", "a type of weights: f32, bf16, q8_0, q4_k …", false},
         {"tokenizer", CLI_TEXT, &tokenizer_path, "T", "a tokenizer to put into it", false},
         {"set", CLI_LIST, &settings, "PATH=VALUE", "change the configuration", false},
         {0},

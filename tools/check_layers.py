@@ -18,8 +18,8 @@ LAYERS = [
     ["report"],
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
-# The one exception: kernels are told their number type by the header that defines it.
-SHARED = {"tensor/tensor.h"}
+# The one exception: kernels are told the types of numbers by the room that defines them.
+SHARED = {"tensor/tensor.h", "tensor/type.def"}
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 
 

@@ -49,8 +49,9 @@ spar_status spar_model_create_as(const spar_config *config, const char *type, ui
  * files where their layout allows it. A configuration key that may change what is computed, a
  * tensor without a place, and a type that is not read are refused by name. */
 spar_status spar_model_open(const char *path, spar_model **out);
-/* Writes one GGUF file with configuration, weights as `type` ("f32", "bf16", "f16", "q8_0"; NULL =
- * as they are; vectors stay f32), and tokenizer (NULL = the model's own, if any). Atomic. */
+/* The names of the types in which weights can be stored: "f32, f16, bf16, q8_0, …". */
+const char *spar_type_names(void);
+/* Writes one GGUF file with configuration, weights as `type` (NULL = as they are; vectors stay f32), and tokenizer (NULL = the model's own, if any). Atomic. */
 spar_status spar_model_save(const spar_model *model, const spar_tokenizer *tokenizer, const char *type,
                             const char *path);
 void spar_model_free(spar_model *model);

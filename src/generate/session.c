@@ -19,7 +19,7 @@ struct spar_session {
 spar_status spar_session_create(const spar_model *model, const spar_session_options *options,
                                 spar_session **out) {
     spar__type type;
-    if (!spar__type_find(options->cache_type, &type) || type == SPAR__Q8_0)
+    if (!spar__type_find(options->cache_type, &type) || spar__type_of(type)->block > 1)
         return spar__fail(SPAR_ERR_ARGUMENT, "cache type '%s': expected f32, bf16 or f16",
                           options->cache_type);
     int64_t limit = spar_model_context(model), context = options->context ? options->context : limit;

@@ -35,6 +35,7 @@ typedef struct spar__packed_product {
 } spar__packed_product;
 
 struct spar_tile;            /* spar/pattern.h */
+struct spar__packed_tile;    /* kernel/quant.h */
 
 typedef struct spar__kernels {
     const char *isa;
@@ -80,15 +81,24 @@ typedef struct spar__kernels {
      * first n elements; cosine, sine [n/2]; sign −1 turns back (backward) ---- */
     void (*rotate)(real *x, const real *cosine, const real *sine, int64_t n, bool halves, int sign);
 
-    /* ---- matrix–vector products over stored weights: y[r] = w[r,:]·x for n_rows rows that are
-     * row_bytes apart ---- */
+    /* ---- products with rows of stored weights: y[r] = w[r,:]·x for n_rows rows that are row_bytes
+     * apart; and y += a·(one row) ---- */
     void (*rows_dot[SPAR__N_TYPES])(real *y, const void *w, size_t row_bytes, const real *x,
                                     int64_t n_rows, int64_t n);
-    /* y += a·row, of a stored row */
     void (*row_axpy[SPAR__N_TYPES])(real *y, real a, const void *row, int64_t n);
     /* a row to and from a stored type */
     void (*encode[SPAR__N_TYPES])(void *out, const real *x, int64_t n);
     void (*decode[SPAR__N_TYPES])(real *out, const void *in, int64_t n);
+    /* Types in blocks: encode with a weight of the square error for each column [n], or NULL. */
+    void (*quantise[SPAR__N_TYPES])(void *out, const real *x, const float *importance, int64_t n);
+
+    /* ---- types in blocks, times vectors of 8 bits (kernel/quant.h): x is packed once, n is a
+     * multiple of 32; then rows meet it as in rows_dot, but several times as fast. A tile of rows
+     * that meets several vectors gives the same bits. NULL for other types, and in doubles. ---- */
+    void (*pack)(void *packed, const real *x, int64_t n);
+    void (*packed_dot[SPAR__N_TYPES])(real *y, const void *w, size_t row_bytes, const void *packed,
+                                      int64_t n_rows, int64_t n);
+    void (*packed_tile[SPAR__N_TYPES])(const struct spar__packed_tile *tile);
 
     /* ---- rows of n picked by an index, different from each other where they are written ---- */
     void (*gather_dot)(real *out, const real *rows, int64_t stride, const int32_t *index, int64_t count,

@@ -6,20 +6,14 @@
 #include "model/inside.h"
 #include "token/gguf.h"
 
-static const spar__gguf_type stored_types[SPAR__N_TYPES] = {
-    [SPAR__F32] = SPAR__GGUF_F32,
-    [SPAR__F16] = SPAR__GGUF_F16,
-    [SPAR__BF16] = SPAR__GGUF_BF16,
-    [SPAR__Q8_0] = SPAR__GGUF_Q8_0,
-};
-
+/* Types have the same names in files. */
 bool spar__model_type_of_gguf(int stored, spar__type *out) {
-    for (int t = 0; t < SPAR__N_TYPES; t++)
-        if ((int)stored_types[t] == stored) return *out = (spar__type)t, true;
-    return false;
+    return spar__type_find(spar__gguf_traits_of((uint32_t)stored)->name, out);
 }
 
-int spar__model_gguf_type(spar__type type) { return (int)stored_types[type]; }
+int spar__model_gguf_type(spar__type type) {
+    return (int)spar__gguf_traits_named(spar__type_of(type)->name)->type;
+}
 
 /* GGUF lists dimensions from the fastest. */
 static void dimensions(const spar__param *p, int64_t ne[4]) {
@@ -51,7 +45,7 @@ static spar_status bind(spar_model *m, const char *path) {
         if (!spar__model_type_of_gguf((int)t->type, &type) || (p->vector && type != SPAR__F32))
             return spar__fail(SPAR_ERR_UNSUPPORTED, "%s: tensor '%s': type %s, expected %s", path, p->name,
                               spar__gguf_traits_of(t->type)->name,
-                              p->vector ? "f32" : "f32, f16, bf16 or q8_0");
+                              p->vector ? "f32" : spar__type_names());
         p->value.data = (void *)t->data;
         p->value.type = type;
     }
@@ -147,7 +141,8 @@ spar_status spar_model_save(const spar_model *m, const spar_tokenizer *tokenizer
                             const char *path) {
     spar__type wanted = SPAR__F32;
     if (type && !spar__type_find(type, &wanted))
-        return spar__fail(SPAR_ERR_ARGUMENT, "type '%s': expected f32, f16, bf16 or q8_0", type);
+        return spar__fail(SPAR_ERR_ARGUMENT, "type '%s': expected one of %s", type,
+                          spar__type_names());
     spar__gguf_writer *w;
     SPAR_TRY(spar__gguf_writer_create(&w));
     spar_status status;
@@ -156,7 +151,7 @@ spar_status spar_model_save(const spar_model *m, const spar_tokenizer *tokenizer
         const spar__param *p = m->params.params[i];
         int64_t ne[4];
         dimensions(p, ne);
-        SPAR_TRY_GOTO(done, spar__gguf_add_tensor(w, p->name, stored_types[type_for(p, !type, wanted)],
+        SPAR_TRY_GOTO(done, spar__gguf_add_tensor(w, p->name, (spar__gguf_type)spar__model_gguf_type(type_for(p, !type, wanted)),
                                                   p->n_dims, ne));
     }
     SPAR_TRY_GOTO(done, spar__gguf_writer_begin(w, path));

@@ -12,6 +12,8 @@ spar__type spar__stored_type(const spar__param *p, spar__type wanted) {
     return p->vector || p->value.cols % spar__type_of(wanted)->block ? SPAR__F32 : wanted;
 }
 
+const char *spar_type_names(void) { return spar__type_names(); }
+
 /* Sizes come from configurations that may be absurd: every product is checked. */
 static bool add_bytes(const spar__param *p, spar__type type, size_t *total) {
     size_t rows = 1, row;
@@ -113,7 +115,8 @@ spar_status spar_model_create_as(const spar_config *config, const char *type, ui
                                  spar_model **out) {
     spar__type stored = SPAR__F32;
     if (type && !spar__type_find(type, &stored))
-        return spar__fail(SPAR_ERR_ARGUMENT, "type '%s': expected f32, f16, bf16 or q8_0", type);
+        return spar__fail(SPAR_ERR_ARGUMENT, "type '%s': expected one of %s", type,
+                          spar__type_names());
     spar_model *m;
     SPAR_TRY(spar__kernels_choose());
     SPAR_TRY(spar__model_build(json_object_get(config->root, "model"), &m));

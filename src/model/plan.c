@@ -75,7 +75,8 @@ static void plan(const spar_model *m, spar__type type, const json_t *train, spar
 spar_status spar_config_plan(const spar_config *config, const char *type, spar_plan *out) {
     spar__type stored = SPAR__F32;
     if (type && !spar__type_find(type, &stored))
-        return spar__fail(SPAR_ERR_ARGUMENT, "type '%s': expected f32, f16, bf16 or q8_0", type);
+        return spar__fail(SPAR_ERR_ARGUMENT, "type '%s': expected one of %s", type,
+                          spar__type_names());
     spar_model *m;
     SPAR_TRY(spar__model_build(json_object_get(config->root, "model"), &m));
     plan(m, stored, json_object_get(config->root, "train"), out);

@@ -1,10 +1,12 @@
 /* y = x·wᵀ + b.  dx = dy·w,  dw = dyᵀ·x,  db = Σ_rows dy. */
 #include <string.h>
 
+#include "kernel/quant.h"
 #include "op/product.h"
 
 enum {
     FEW_ROWS = 4,       /* up to here each weight row is read once, at the speed of memory */
+    TILED_ROWS = 3,     /* from here on rows in blocks are unpacked once for all vectors */
     WEIGHTS_AT_ONCE = 64, /* weight rows that one iteration of a parallel loop takes */
     DECODED_AT_ONCE = 512 /* rows of a stored type decoded for one dense product */
 };
@@ -27,6 +29,45 @@ static void few_rows(spar__tensor *x, spar__tensor *w, real alpha, real beta, re
     }
 }
 
+/* Types in blocks: x is packed to 8 bits once. One vector meets row after row; several meet tiles of
+ * rows, with the same bits, so neither batches nor chunks of a prompt change a result. */
+static void packed_rows(spar__pass *pass, const spar__tensor *x, const spar__tensor *w, real alpha,
+                        real beta, real *y) {
+    const spar__kernels *k = spar__k();
+    size_t row_bytes = 0, packed_bytes = spar__packed_bytes(w->cols);
+    int64_t n = w->cols, rows = x->rows, step = SPAR__PACKED_OUTPUTS;
+    spar__row_bytes(w->type, (size_t)n, &row_bytes);
+    spar__arena_mark mark = spar__arena_here(pass->arena);
+    char *packed = spar__take(pass, rows, packed_bytes);
+    if (!packed) return;
+#pragma omp parallel for schedule(static) if (rows >= TILED_ROWS)
+    for (int64_t r = 0; r < rows; r++)
+        k->pack(packed + (size_t)r * packed_bytes, spar__data(x) + r * n, n);
+    if (rows < TILED_ROWS) step = WEIGHTS_AT_ONCE;
+#pragma omp parallel for schedule(static) if (w->rows * n > 1 << 14)
+    for (int64_t o = 0; o < w->rows; o += step) {
+        int64_t outputs = w->rows - o < step ? w->rows - o : step;
+        const char *at = (const char *)w->data + (size_t)o * row_bytes;
+        if (rows < TILED_ROWS) {
+            real part[WEIGHTS_AT_ONCE];
+            for (int64_t r = 0; r < rows; r++) {
+                real *out = y + r * w->rows + o;
+                k->packed_dot[w->type](part, at, row_bytes, packed + (size_t)r * packed_bytes, outputs, n);
+                for (int64_t i = 0; i < outputs; i++)
+                    out[i] = alpha * part[i] + (beta != 0 ? beta * out[i] : 0);
+            }
+            continue;
+        }
+        for (int64_t r = 0; r < rows; r += SPAR__PACKED_ROWS) {
+            int64_t some = rows - r < SPAR__PACKED_ROWS ? rows - r : SPAR__PACKED_ROWS;
+            spar__packed_tile tile = {at, row_bytes, outputs, some, n, packed + (size_t)r * packed_bytes,
+                                      y + r * w->rows + o, w->rows, alpha, beta};
+            k->packed_tile[w->type](&tile);
+        }
+    }
+    spar__arena_rewind(pass->arena, mark);
+}
+
 static void decode_rows(const spar__tensor *w, int64_t begin, int64_t n, real *out) {
     const spar__kernels *k = spar__k();
     size_t row_bytes = 0;
@@ -40,7 +81,9 @@ static void decode_rows(const spar__tensor *w, int64_t begin, int64_t n, real *o
 void spar__times_weight(spar__pass *pass, spar__tensor *x, spar__tensor *w, real alpha, real beta,
                         real *y) {
     if (!spar__ok(pass)) return;
-    if (x->rows <= FEW_ROWS && !pass->training) {
+    if (spar__k()->packed_dot[w->type] && !pass->training) {
+        packed_rows(pass, x, w, alpha, beta, y);
+    } else if (x->rows <= FEW_ROWS && !pass->training) {
         few_rows(x, w, alpha, beta, y);
     } else if (w->type != SPAR__F32) {
         spar__arena_mark mark = spar__arena_here(pass->arena);

@@ -3,11 +3,22 @@
 #include <string.h>
 
 static const spar__type_traits traits[SPAR__N_TYPES] = {
-    [SPAR__F32] = {"f32", 1, sizeof(spar__real)},
-    [SPAR__F16] = {"f16", 1, 2},
-    [SPAR__BF16] = {"bf16", 1, 2},
-    [SPAR__Q8_0] = {"q8_0", 32, 34},
+#define TYPE(NAME, name, block, bytes) [SPAR__##NAME] = {#name, block, bytes},
+#define BLOCK_TYPE TYPE
+#include "tensor/type.def"
+#undef TYPE
+#undef BLOCK_TYPE
 };
+
+#define TYPE(NAME, name, block, bytes) ", " #name
+#define BLOCK_TYPE TYPE
+static const char names[] =
+#include "tensor/type.def"
+    ;
+#undef TYPE
+#undef BLOCK_TYPE
+
+const char *spar__type_names(void) { return names + 2; }
 
 const spar__type_traits *spar__type_of(spar__type type) { return &traits[type]; }
 

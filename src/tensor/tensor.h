@@ -15,7 +15,14 @@ typedef float spar__real;
 #endif
 
 /* SPAR__F32 means spar__real (so 8 bytes in the f64 variant). Files store the names. */
-typedef enum spar__type { SPAR__F32, SPAR__F16, SPAR__BF16, SPAR__Q8_0, SPAR__N_TYPES } spar__type;
+typedef enum spar__type {
+#define TYPE(NAME, name, block, bytes) SPAR__##NAME,
+#define BLOCK_TYPE TYPE
+#include "tensor/type.def"
+#undef TYPE
+#undef BLOCK_TYPE
+    SPAR__N_TYPES
+} spar__type;
 
 typedef struct spar__type_traits {
     const char *name;
@@ -24,6 +31,8 @@ typedef struct spar__type_traits {
 } spar__type_traits;
 const spar__type_traits *spar__type_of(spar__type type);
 bool spar__type_find(const char *name, spar__type *out);
+/* "f32, f16, bf16, q8_0 …", for messages. */
+const char *spar__type_names(void);
 /* Bytes of a row of `cols` elements (a multiple of the block); false on overflow or a remainder. */
 bool spar__row_bytes(spar__type type, size_t cols, size_t *bytes);
 

@@ -19,6 +19,12 @@ void SPAR__FN(fill_softmax)(spar__kernels *k);
 void SPAR__FN(fill_rotary)(spar__kernels *k);
 void SPAR__FN(fill_rows)(spar__kernels *k);
 void SPAR__FN(fill_gather)(spar__kernels *k);
+void SPAR__FN(fill_pack)(spar__kernels *k);
+#define TYPE(NAME, name, block, bytes)
+#define BLOCK_TYPE(NAME, name, block, bytes) void SPAR__FN(fill_##name)(spar__kernels *k);
+#include "tensor/type.def"
+#undef TYPE
+#undef BLOCK_TYPE
 void SPAR__FN(fill_optimiser)(spar__kernels *k);
 void SPAR__FN(fill_attention)(spar__kernels *k);
 void SPAR__FN(fill_product)(spar__kernels *k);

@@ -1,19 +1,9 @@
 /* Rows of stored weights: their products with a vector, at the speed of memory, and their
- * conversion. A row is f32, f16, bf16, or q8_0: blocks of a binary16 scale and 32 signed bytes. */
+ * conversion. A row is f32, f16 or bf16; those in blocks are in kernel/quant. */
 #include "kernel/isa/functions.h"
 #include "kernel/isa/vec.h"
 
-enum { Q8_BLOCK = 32, Q8_BYTES = 34, UNROLL = 4, FAR = 1024 };
-
-static inline real q8_scale(const char *block) {
-    uint16_t h;
-    memcpy(&h, block, sizeof h);
-#if defined SPAR_ISA_avx2 || defined SPAR_ISA_avx512
-    return _cvtsh_ss(h);
-#else
-    return from_f16(h);
-#endif
-}
+enum { UNROLL = 4, FAR = 1024 };
 
 /* `type` is constant in each use. */
 SPAR__INLINE vec load(spar__type type, const char *row, int64_t i) {
@@ -70,23 +60,6 @@ static void rows_dot_bf16(real *y, const void *w, size_t row_bytes, const real *
         y[r] = row_dot(SPAR__BF16, (const char *)w + (size_t)r * row_bytes, x, n);
 }
 
-static void rows_dot_q8_0(real *y, const void *w, size_t row_bytes, const real *x, int64_t n_rows,
-                          int64_t n) {
-    for (int64_t r = 0; r < n_rows; r++) {
-        const char *block = (const char *)w + (size_t)r * row_bytes;
-        vec s = {0};
-        for (int64_t i = 0; i + Q8_BLOCK <= n; i += Q8_BLOCK, block += Q8_BYTES) {
-            const int8_t *q = (const int8_t *)block + 2;
-            __builtin_prefetch(block + FAR);
-            vec b[2] = {{0}};
-            for (int j = 0; j < Q8_BLOCK / SPAR__LANES; j++)
-                b[j & 1] += vec_load_i8(q + j * SPAR__LANES) * vec_load(x + i + j * SPAR__LANES);
-            s += vec_all(q8_scale(block)) * (b[0] + b[1]);
-        }
-        y[r] = vec_sum(s);
-    }
-}
-
 SPAR__INLINE void axpy_row(spar__type type, real *y, real a, const char *row, int64_t n) {
     int64_t i = 0;
     for (; i + UNROLL * SPAR__LANES <= n; i += UNROLL * SPAR__LANES) {
@@ -111,15 +84,6 @@ static void row_axpy_f16(real *y, real a, const void *row, int64_t n) {
 static void row_axpy_bf16(real *y, real a, const void *row, int64_t n) {
     axpy_row(SPAR__BF16, y, a, row, n);
 }
-static void row_axpy_q8_0(real *y, real a, const void *row, int64_t n) {
-    for (const char *block = row; n >= Q8_BLOCK; n -= Q8_BLOCK, y += Q8_BLOCK, block += Q8_BYTES) {
-        vec d = vec_all(a * q8_scale(block));
-        __builtin_prefetch(block + FAR);
-        for (int j = 0; j < Q8_BLOCK; j += SPAR__LANES)
-            vec_store(y + j, vec_load(y + j) + d * vec_load_i8((const int8_t *)block + 2 + j));
-    }
-}
-
 static void to_bf16_all(uint16_t *y, const real *x, int64_t n) {
 #pragma omp simd
     for (int64_t i = 0; i < n; i++) y[i] = to_bf16(x[i]);
@@ -167,30 +131,6 @@ static void decode_f32(real *out, const void *in, int64_t n) {
     memcpy(out, in, (size_t)n * sizeof *out);
 }
 
-/* d = max |x| / 127, q = round(x/d). Numbers that are not finite become 0. */
-static void encode_q8_0(void *out, const real *x, int64_t n) {
-    for (char *block = out; n >= Q8_BLOCK; n -= Q8_BLOCK, x += Q8_BLOCK, block += Q8_BYTES) {
-        float top = 0;
-        for (int i = 0; i < Q8_BLOCK; i++)
-            top = fabsf((float)x[i]) > top ? fabsf((float)x[i]) : top;
-        float d = top / 127, inverse = d > 0 ? 1 / d : 0;
-        uint16_t h = to_f16(d);
-        memcpy(block, &h, sizeof h);
-        for (int i = 0; i < Q8_BLOCK; i++) {
-            float q = roundf((float)x[i] * inverse);
-            block[2 + i] = (char)(int8_t)(fabsf(q) <= 127 ? q : 0);
-        }
-    }
-}
-
-static void decode_q8_0(real *out, const void *in, int64_t n) {
-    for (const char *block = in; n >= Q8_BLOCK; n -= Q8_BLOCK, out += Q8_BLOCK, block += Q8_BYTES) {
-        vec d = vec_all(q8_scale(block));
-        for (int j = 0; j < Q8_BLOCK; j += SPAR__LANES)
-            vec_store(out + j, d * vec_load_i8((const int8_t *)block + 2 + j));
-    }
-}
-
 void SPAR__FN(fill_rows)(spar__kernels *k) {
     k->to_bf16 = to_bf16_all;
     k->from_bf16 = from_bf16_all;
@@ -199,17 +139,13 @@ void SPAR__FN(fill_rows)(spar__kernels *k) {
     k->rows_dot[SPAR__F32] = rows_dot_f32;
     k->rows_dot[SPAR__F16] = rows_dot_f16;
     k->rows_dot[SPAR__BF16] = rows_dot_bf16;
-    k->rows_dot[SPAR__Q8_0] = rows_dot_q8_0;
     k->row_axpy[SPAR__F32] = row_axpy_f32;
     k->row_axpy[SPAR__F16] = row_axpy_f16;
     k->row_axpy[SPAR__BF16] = row_axpy_bf16;
-    k->row_axpy[SPAR__Q8_0] = row_axpy_q8_0;
     k->encode[SPAR__F32] = encode_f32;
     k->decode[SPAR__F32] = decode_f32;
     k->encode[SPAR__F16] = encode_f16;
     k->decode[SPAR__F16] = decode_f16;
     k->encode[SPAR__BF16] = encode_bf16;
     k->decode[SPAR__BF16] = decode_bf16;
-    k->encode[SPAR__Q8_0] = encode_q8_0;
-    k->decode[SPAR__Q8_0] = decode_q8_0;
 }

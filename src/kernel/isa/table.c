@@ -10,6 +10,12 @@ void SPAR__FN(fill)(spar__kernels *k) {
     SPAR__FN(fill_rotary)(k);
     SPAR__FN(fill_rows)(k);
     SPAR__FN(fill_gather)(k);
+    SPAR__FN(fill_pack)(k);
+#define TYPE(NAME, name, block, bytes)
+#define BLOCK_TYPE(NAME, name, block, bytes) SPAR__FN(fill_##name)(k);
+#include "tensor/type.def"
+#undef TYPE
+#undef BLOCK_TYPE
     SPAR__FN(fill_optimiser)(k);
     SPAR__FN(fill_attention)(k);
     SPAR__FN(fill_product)(k);

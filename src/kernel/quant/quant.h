@@ -1,0 +1,144 @@
+/* Weights in blocks, times vectors of 8 bits.
+ *
+ * A format stores groups of 16 or 32 weights as w = s·(q − offset) + m with small whole q. The other
+ * factor is packed once: x = d·p with whole |p| ≤ 127, d for each 32. Then
+ *     y = Σ_g s_g·d_g·Σ_i (q_i − offset)·p_i + m_g·d_g·Σ_i p_i
+ * The inner sums are exact; those over groups are made one after the other, in floats that are
+ * neither fused nor reordered. So a product has the same bits on every instruction set, whether a
+ * row meets one vector or a tile of weights meets many.
+ *
+ * A file of a format says how a block is unpacked and quantised, and ends with
+ * SPAR__QUANT_DEFINE, which makes the kernels of it. */
+#ifndef SPAR_KERNEL_QUANT_QUANT_H
+#define SPAR_KERNEL_QUANT_QUANT_H
+
+#include <math.h>
+
+#include "kernel/isa/vec.h"
+#include "kernel/quant.h"
+
+enum { SUPER = 256, GROUPS = SUPER / 32 }; /* what is unpacked at once */
+
+typedef struct format {
+    int block, bytes; /* elements and bytes of a block; a block divides 256 */
+    int group;        /* elements that share s and m: 16 or 32 */
+    int offset;       /* of unsigned q; 0 when q is signed */
+    int span;         /* pairs of products of unsigned q that 16 bits hold the sum of; 0: q is signed */
+    bool has_min;     /* there is an m */
+} format;
+
+/* One block: q [block], s and m [block / group] (m not written unless has_min). */
+typedef void (*unpacker)(const unsigned char *block, int8_t *q, float *s, float *m);
+
+typedef struct unpacked {
+    int8_t q[SUPER] __attribute__((aligned(64)));
+    float s[SUPER / 16], m[SUPER / 16];
+} unpacked;
+
+SPAR__INLINE float load_half(const void *at) {
+    uint16_t h;
+    memcpy(&h, at, sizeof h);
+#if defined SPAR_ISA_avx2 || defined SPAR_ISA_avx512
+    return _cvtsh_ss(h);
+#else
+    return (float)from_f16(h);
+#endif
+}
+SPAR__INLINE void store_half(void *at, float x) {
+    uint16_t h = to_f16((real)x);
+    memcpy(at, &h, sizeof h);
+}
+
+/* n ≤ 256 elements, whole blocks. */
+SPAR__INLINE void unpack_some(const format f, unpacker unpack, const unsigned char *row, int n,
+                              unpacked *u) {
+    for (int i = 0; i < n; i += f.block, row += f.bytes)
+        unpack(row, u->q + i, u->s + i / f.group, u->m + i / f.group);
+}
+
+SPAR__INLINE void quant_decode(const format f, unpacker unpack, real *out, const void *in,
+                               int64_t n) {
+    const unsigned char *row = in;
+    unpacked u;
+    for (; n > 0; n -= SUPER, out += SUPER, row += SUPER / f.block * f.bytes) {
+        int count = n < SUPER ? (int)n : SUPER;
+        unpack_some(f, unpack, row, count, &u);
+        for (int g = 0; g < count / f.group; g++)
+            for (int i = g * f.group; i < (g + 1) * f.group; i++) {
+                float w = u.s[g] * (float)(u.q[i] - f.offset);
+                out[i] = f.has_min ? w + u.m[g] : w;
+            }
+    }
+}
+
+/* y += a·row, and row·x, of numbers as they are. */
+SPAR__INLINE void quant_axpy(const format f, unpacker unpack, real *y, real a, const void *in,
+                             int64_t n) {
+    real w[SUPER];
+    for (int64_t i = 0; i < n; i += SUPER) {
+        int64_t count = n - i < SUPER ? n - i : SUPER;
+        quant_decode(f, unpack, w, (const unsigned char *)in + i / f.block * f.bytes, count);
+        for (int64_t j = 0; j < count; j++) y[i + j] += a * w[j];
+    }
+}
+
+SPAR__INLINE real quant_dot(const format f, unpacker unpack, const void *in, const real *x,
+                            int64_t n) {
+    real w[SUPER];
+    vec sum = {0};
+    for (int64_t i = 0; i < n; i += SUPER) {
+        int64_t count = n - i < SUPER ? n - i : SUPER;
+        quant_decode(f, unpack, w, (const unsigned char *)in + i / f.block * f.bytes, count);
+        for (int64_t j = 0; j < count; j += SPAR__LANES) sum += vec_load(w + j) * vec_load(x + i + j);
+    }
+    return vec_sum(sum);
+}
+
+#include "kernel/quant/dot.h"
+#include "kernel/quant/panel.h"
+
+#define SPAR__QUANT_DEFINE(NAME, name)                                                             \
+    static void decode(real *out, const void *in, int64_t n) {                                     \
+        quant_decode(self, unpack, out, in, n);                                                    \
+    }                                                                                              \
+    static void encode(void *out, const real *x, int64_t n) {                                      \
+        quantise(out, x, NULL, n);                                                                 \
+    }                                                                                              \
+    static void axpy(real *y, real a, const void *row, int64_t n) {                                \
+        quant_axpy(self, unpack, y, a, row, n);                                                    \
+    }                                                                                              \
+    static void rows_dot(real *y, const void *w, size_t row_bytes, const real *x, int64_t n_rows,  \
+                         int64_t n) {                                                              \
+        for (int64_t r = 0; r < n_rows; r++)                                                       \
+            y[r] = quant_dot(self, unpack, (const char *)w + (size_t)r * row_bytes, x, n);         \
+    }                                                                                              \
+    SPAR__QUANT_PACKED(name)                                                                       \
+    void SPAR__FN(fill_##name)(spar__kernels * k) {                                                \
+        k->encode[SPAR__##NAME] = encode;                                                          \
+        k->quantise[SPAR__##NAME] = quantise;                                                      \
+        k->decode[SPAR__##NAME] = decode;                                                          \
+        k->row_axpy[SPAR__##NAME] = axpy;                                                          \
+        k->rows_dot[SPAR__##NAME] = rows_dot;                                                      \
+        SPAR__QUANT_FILL(NAME)                                                                     \
+    }
+
+#ifdef SPAR_REAL_DOUBLE
+#define SPAR__QUANT_PACKED(name)
+#define SPAR__QUANT_FILL(NAME)
+#else
+#define SPAR__QUANT_PACKED(name)                                                                   \
+    static void packed_dot(float *y, const void *w, size_t row_bytes, const void *x,               \
+                           int64_t n_rows, int64_t n) {                                            \
+        for (int64_t r = 0; r < n_rows; r++)                                                       \
+            y[r] = dot_packed(self, unpack, (const unsigned char *)w + (size_t)r * row_bytes, x,   \
+                              n);                                                                  \
+    }                                                                                              \
+    static void packed_tile(const spar__packed_tile *t) {                                          \
+        panel_tile(self, unpack, t);                                                               \
+    }
+#define SPAR__QUANT_FILL(NAME)                                                                     \
+    k->packed_dot[SPAR__##NAME] = packed_dot;                                                      \
+    k->packed_tile[SPAR__##NAME] = packed_tile;
+#endif
+
+#endif
