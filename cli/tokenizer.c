@@ -75,7 +75,7 @@ static int train_command(int argc, char **argv) {
     int64_t vocab_size = o.vocab_size;
     cli_list files = {0}, special = {0};
     const cli_option options[] = {
-        {"kind", CLI_TEXT, &o.kind, "K", "bpe, char", false},
+        {"kind", CLI_TEXT, &o.kind, "K", "bpe, unigram, wordpiece, char", false},
         {"vocab-size", CLI_INT, &vocab_size, "N", "number of tokens in all", false},
         {"output", CLI_TEXT, &output, "T", "where the tokenizer.json goes", true},
         {"splitter", CLI_TEXT, &o.splitter, "S", "how text is cut into words: gpt2, llama3, qwen2",
@@ -83,6 +83,11 @@ static int train_command(int argc, char **argv) {
         {"special", CLI_LIST, &special, "TEXT", "a special token (several: first gets id 0)",
          false},
         {"min-frequency", CLI_INT, &o.min_frequency, "N", "least count of a merge", false},
+        {"character-coverage", CLI_REAL, &o.character_coverage, "X",
+         "unigram, wordpiece: part of the text whose characters get pieces (1)", false},
+        {"byte-fallback", CLI_FLAG, &o.byte_fallback, NULL,
+         "unigram: characters without a piece become bytes", false},
+        {"lowercase", CLI_FLAG, &o.lowercase, NULL, "wordpiece: lower case, accents off", false},
         {"FILE", CLI_REST, &files, NULL, "text, JSONL, folders; gzip and zstd are fine", true},
         {0},
     };

@@ -97,12 +97,17 @@ typedef struct spar_text_reader {
 } spar_text_reader;
 
 typedef struct spar_tokenizer_options {
-    const char *kind;       /* "bpe", or "char": each character is a token, others are <unk> */
+    /* "bpe": byte-level byte-pair encoding; "unigram" (Kudo 2018), with SentencePiece's
+     * normalisation nmt_nfkc; "wordpiece" as BERT uses it; "char": each character is a token. */
+    const char *kind;
     int32_t vocab_size;     /* ids in all, special tokens and the 256 bytes included */
     const char *splitter;   /* the expression that cuts text into words: "gpt2", "llama3", "qwen2" */
     const char *const *special; /* special tokens; they get the first ids, in this order */
     int n_special;
     int64_t min_frequency; /* a merge must be seen this often */
+    double character_coverage; /* unigram, wordpiece: part of the text whose characters get pieces */
+    bool byte_fallback;    /* unigram: other characters become bytes, not <unk> */
+    bool lowercase;        /* wordpiece: lower case, accents off */
 } spar_tokenizer_options;
 
 /* <|endoftext|> is id 0, and both bos and eos. */
@@ -113,7 +118,8 @@ extern const char *const spar_tokenizer_default_special[1];
      .splitter = "gpt2",                                                                           \
      .special = spar_tokenizer_default_special,                                                    \
      .n_special = 1,                                                                               \
-     .min_frequency = 0}
+     .min_frequency = 0,                                                                           \
+     .character_coverage = 1}
 
 /* Learns a vocabulary. Ids: special tokens, the 256 bytes, then the merges in the order learned;
  * fewer than vocab_size when the text has no more pairs. Ties go to the pair of lowest ids, so

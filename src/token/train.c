@@ -17,6 +17,9 @@ static spar_status check(const spar_tokenizer_options *o) {
     if (o->vocab_size < 1 || o->vocab_size > INT32_MAX / 8)
         return spar__fail(SPAR_ERR_ARGUMENT, "vocabulary size %d, expected 1 to %d", o->vocab_size,
                           INT32_MAX / 8);
+    if (!(o->character_coverage > 0 && o->character_coverage <= 1))
+        return spar__fail(SPAR_ERR_ARGUMENT, "character coverage %g, expected above 0, at most 1",
+                          o->character_coverage);
     for (int i = 0; i < o->n_special; i++) {
         if (!o->special[i][0])
             return spar__fail(SPAR_ERR_ARGUMENT, "special token %d is empty", i);

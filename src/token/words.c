@@ -1,5 +1,6 @@
 #include "token/words.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -137,4 +138,20 @@ spar_status spar__words_count(const spar_tokenizer *tokenizer, const spar_text_r
     spar__buffer_free(&c->text);
     spar__free(c);
     return status;
+}
+
+static int by_bytes(const void *a, const void *b, void *pool) {
+    const spar__word *s = *(const spar__word *const *)a, *t = *(const spar__word *const *)b;
+    size_t n = s->length < t->length ? s->length : t->length;
+    int order = memcmp((const char *)pool + s->offset, (const char *)pool + t->offset, n);
+    return order ? order : (s->length > t->length) - (s->length < t->length);
+}
+
+const spar__word **spar__words_sorted(const spar__words *words) {
+    const spar__word **sorted = spar__array(words->count + 1, sizeof *sorted);
+    size_t n = 0;
+    for (size_t i = 0; sorted && i < words->n_slots; i++)
+        if (words->slots[i].count) sorted[n++] = &words->slots[i];
+    if (sorted && n) qsort_r(sorted, n, sizeof *sorted, by_bytes, words->pool.bytes);
+    return sorted;
 }

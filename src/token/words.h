@@ -25,4 +25,8 @@ spar_status spar__words_add(spar__words *words, const char *bytes, size_t length
 spar_status spar__words_count(const spar_tokenizer *tokenizer, const spar_text_reader *reader,
                               const spar_progress *progress, spar__words *out);
 
+/* The words in the order of their bytes, which depends on nothing else (spar__free); NULL when there
+ * is no memory. */
+const spar__word **spar__words_sorted(const spar__words *words);
+
 #endif
