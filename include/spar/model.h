@@ -62,8 +62,45 @@ int64_t spar_model_context(const spar_model *model); /* most positions; 0 = no l
 /* Everything `spar inspect` shows, as JSON text, to be freed with spar_free. */
 spar_status spar_model_describe(const spar_model *model, char **json);
 
-/* One forward pass over `count` tokens: logits [count, vocab_size] into `out`. Any thread; several may
- * share a model. */
+/* ---- Running a model in one call. Any thread; several may share a model. ---- */
+
+/* "decoder", "encoder" or "encoder-decoder". */
+const char *spar_model_architecture(const spar_model *model);
+/* Its head: "tied" and "separate" predict the next token, "masked" the tokens that are masked,
+ * "classifier" scores sequences, "embedding" gives a vector for each. Others may come. */
+const char *spar_model_head(const spar_model *model);
+/* The classifier's name for class `index`; NULL where it has none. */
+const char *spar_model_label(const spar_model *model, size_t index);
+
+typedef struct spar_input {
+    const int32_t *tokens;
+    size_t n_tokens;
+    const int32_t *segments; /* token types [n_tokens]; NULL = all are 0 */
+    const int32_t *source;   /* encoder–decoders: what the encoder reads */
+    size_t n_source;
+} spar_input;
+
+typedef enum spar_output {
+    SPAR_OUTPUT_LOGITS,    /* what the head gives: a row for each token, or for each sequence */
+    SPAR_OUTPUT_STATES,    /* [tokens, d_model] what enters the head */
+    SPAR_OUTPUT_EMBEDDING, /* [inputs, d_model] one vector for each sequence */
+} spar_output;
+typedef enum spar_pooling {
+    SPAR_POOLING_OWN,  /* what the model says; the mean where it says nothing */
+    SPAR_POOLING_MEAN, /* over the tokens */
+    SPAR_POOLING_CLS,  /* the first token */
+    SPAR_POOLING_LAST, /* the last one */
+} spar_pooling;
+
+/* Runs sequences side by side, nothing padded: their rows, one sequence after the other, are the rows
+ * of *out [*rows, *columns], to be freed with spar_free. Embeddings have unit length where the model says
+ * so, and means where it says nothing. `pooling` is for embeddings. */
+spar_status spar_model_run(const spar_model *model, const spar_input *inputs, size_t n_inputs,
+                           spar_output output, spar_pooling pooling, float **out, size_t *rows,
+                           size_t *columns);
+
+/* One forward pass over `count` tokens: logits [count, vocab_size] into `out`. For models that
+ * predict tokens and need no source. */
 spar_status spar_model_logits(const spar_model *model, const int32_t *tokens, size_t count, float *out);
 
 #ifdef __cplusplus

@@ -11,14 +11,29 @@ static int projection_tracks(const spar__block *b, spar__cache_track *out) {
     return kind->tracks ? kind->tracks(b->shape, b->projection.options, out) : 0;
 }
 
-int spar__block_tracks(const spar__block *b, spar__cache_track out[SPAR__BLOCK_TRACKS]) {
+static const spar__relative *relative_of(const spar__block *b) {
+    return b->position->relative ? b->position->relative(b->position_self) : NULL;
+}
+
+/* Those that come before the kinds' own. */
+static int attention_tracks(const spar__block *b, spar__cache_track *out) {
     const spar_pattern_kind *pattern = (const spar_pattern_kind *)b->pattern.kind;
-    const spar__feedforward_kind *feedforward = (const spar__feedforward_kind *)b->feedforward.kind;
+    const spar__relative *relative = relative_of(b);
+    int64_t width = b->shape->n_kv_heads * b->shape->head_dim, keep = pattern->keep(b->pattern.options);
     int n = SPAR__KEY_VALUE_TRACKS;
     spar_key_run columns = {0};
     if (pattern->columns) pattern->columns(b->pattern.options, b->shape->n_heads, &columns);
-    out[SPAR__TRACK_KEYS] = out[SPAR__TRACK_VALUES] = (spar__cache_track){
-        b->shape->n_kv_heads * b->shape->head_dim, pattern->keep(b->pattern.options), false, columns};
+    out[SPAR__TRACK_KEYS] = out[SPAR__TRACK_VALUES] = (spar__cache_track){width, keep, false, columns, 0};
+    if (b->cross.kind)
+        for (int i = 0; i < 2; i++) out[n++] = (spar__cache_track){.width = width, .rows = b->memory_context};
+    if (relative && relative->to_key)
+        out[n++] = (spar__cache_track){b->shape->n_heads * relative->n_rows, keep, true, columns, 0};
+    return n;
+}
+
+int spar__block_tracks(const spar__block *b, spar__cache_track out[SPAR__BLOCK_TRACKS]) {
+    const spar__feedforward_kind *feedforward = (const spar__feedforward_kind *)b->feedforward.kind;
+    int n = attention_tracks(b, out);
     n += projection_tracks(b, out + n);
     if (feedforward->tracks) n += feedforward->tracks(b->shape, b->feedforward.options, out + n);
     return n;
@@ -30,11 +45,53 @@ int64_t spar__block_state(const spar__block *b, int64_t context) {
     return kind->content->state_size(b->pattern.options, b->pattern_self, b->shape->n_heads, context);
 }
 
+/* Scores of the layer's queries and keys for relative positions. */
+static void score_positions(spar__pass *pass, const spar__block *b, spar__tensor *qkv[3],
+                            spar__attend_options *o) {
+    const spar__relative *r = relative_of(b);
+    spar__tensor *rows = r && pass->shared ? pass->shared->relative : NULL;
+    if (!rows) return;
+    const spar__projection_kind *p = (const spar__projection_kind *)b->projection.kind;
+    spar__tensor *of[3] = {NULL, NULL, NULL};
+    if (r->shared) {
+        if (r->to_key) p->part(pass, b->projection.options, b->projection_self, rows, true, false, of);
+        if (r->to_query) p->part(pass, b->projection.options, b->projection_self, rows, false, false, of);
+    } else {
+        if (r->to_key) of[0] = spar__linear(pass, rows, b->relative_query, b->relative_query_bias);
+        if (r->to_query) of[1] = spar__linear(pass, rows, b->relative_key, b->relative_key_bias);
+    }
+    int heads = b->shape->n_heads;
+    int64_t d = b->shape->head_dim;
+    if (r->to_query) o->q_scores = spar__head_products(pass, qkv[0], of[1], heads, d, o->scale);
+    if (r->to_key) o->k_scores = spar__head_products(pass, qkv[1], of[0], heads, d, o->scale);
+    o->distance_rows = r->distance_rows;
+    o->distance_zero = r->distance_zero;
+    o->n_distances = r->n_distances;
+    o->scores_track = SPAR__KEY_VALUE_TRACKS + (b->cross.kind ? SPAR__CROSS_TRACKS : 0);
+}
+
+static void bias_scores(spar__pass *pass, const spar__block *b, spar__attend_options *o) {
+    if (b->position->bias) {
+        const spar__distance_bias *bias = b->position->bias(b->position_self);
+        o->bias = bias->table;
+        o->bias_zero = bias->zero;
+        o->n_bias = bias->n;
+    } else if (pass->shared && pass->shared->bias) {
+        const spar__tensor *bias = pass->shared->bias;
+        o->bias = spar__data(bias);
+        o->dbias = bias->grad;
+        o->bias_zero = pass->shared->bias_zero;
+        o->n_bias = bias->cols;
+    }
+}
+
 spar__tensor *spar__block_attention(spar__pass *pass, const spar__block *b, spar__tensor *x) {
     if (!x || !spar__ok(pass)) return NULL;
     const spar__projection_kind *projection = (const spar__projection_kind *)b->projection.kind;
     spar__tensor *qkv[3] = {NULL, NULL, NULL};
-    pass->track = SPAR__KEY_VALUE_TRACKS;
+    spar__cache_track skipped[SPAR__BLOCK_TRACKS];
+    int own = attention_tracks(b, skipped);
+    pass->track = own;
     projection->inputs(pass, b->projection.options, b->projection_self, x, qkv);
     if (b->position->turn)
         for (int i = 0; i < 2; i++) qkv[i] = b->position->turn(pass, b->position_self, qkv[i]);
@@ -46,24 +103,44 @@ spar__tensor *spar__block_attention(spar__pass *pass, const spar__block *b, spar
                               .kind = (const spar_pattern_kind *)b->pattern.kind,
                               .pattern = b->pattern.options,
                               .pattern_self = b->pattern_self};
-    if (b->position->bias) {
-        const spar__distance_bias *bias = b->position->bias(b->position_self);
-        o.bias = bias->table;
-        o.bias_zero = bias->zero;
-        o.n_bias = bias->n;
-    }
+    bias_scores(pass, b, &o);
+    score_positions(pass, b, qkv, &o);
     pass->track = SPAR__TRACK_KEYS;
     spar__tensor *y = spar__attend(pass, qkv[0], qkv[1], qkv[2], &o);
-    pass->track = SPAR__KEY_VALUE_TRACKS;
+    pass->track = own;
     if (y) y = projection->output(pass, b->projection.options, b->projection_self, y);
+    return spar__dropout(pass, y, b->dropout);
+}
+
+void spar__block_memory(spar__pass *pass, const spar__block *b, spar__tensor *memory, spar__tensor *qkv[3]) {
+    const spar__projection_kind *projection = (const spar__projection_kind *)b->cross.kind;
+    if (memory && spar__ok(pass)) projection->part(pass, b->cross.options, b->cross_self, memory, false, true, qkv);
+}
+
+spar__tensor *spar__block_cross(spar__pass *pass, const spar__block *b, spar__tensor *x) {
+    if (!x || !spar__ok(pass)) return NULL;
+    const spar__projection_kind *projection = (const spar__projection_kind *)b->cross.kind;
+    spar__tensor *qkv[3] = {NULL, NULL, NULL};
+    projection->part(pass, b->cross.options, b->cross_self, x, true, false, qkv);
+    if (!pass->cache) spar__block_memory(pass, b, pass->shared->memory, qkv);
+    spar__attend_options o = {.n_heads = b->shape->n_heads,
+                              .n_kv_heads = b->shape->n_kv_heads,
+                              .head_dim = b->shape->head_dim,
+                              .scale = b->cross_scale,
+                              .kind = spar_pattern_find("full"),
+                              .cross = true};
+    pass->track = SPAR__KEY_VALUE_TRACKS;
+    spar__tensor *y = spar__attend(pass, qkv[0], qkv[1], qkv[2], &o);
+    if (y) y = projection->output(pass, b->cross.options, b->cross_self, y);
     return spar__dropout(pass, y, b->dropout);
 }
 
 spar__tensor *spar__block_feedforward(spar__pass *pass, const spar__block *b, spar__tensor *x) {
     if (!x || !spar__ok(pass)) return NULL;
     const spar__feedforward_kind *kind = (const spar__feedforward_kind *)b->feedforward.kind;
-    spar__cache_track skipped[SPAR__KIND_TRACKS];
-    pass->track = SPAR__KEY_VALUE_TRACKS + projection_tracks(b, skipped);
+    spar__cache_track skipped[SPAR__BLOCK_TRACKS];
+    int n = attention_tracks(b, skipped);
+    pass->track = n + projection_tracks(b, skipped + n);
     spar__tensor *y = kind->run(pass, b->feedforward.options, b->feedforward_self, x);
     return spar__dropout(pass, y, b->dropout);
 }

@@ -20,6 +20,14 @@ typedef struct spar__block {
     void *pattern_self; /* of patterns that choose by content, else NULL */
     void *projection_self, *feedforward_self;
     spar__norm_layer norm[2];
+    /* Cross-attention, in decoders that have an encoder: cross.kind NULL = none. */
+    spar__choice cross; /* its projection */
+    void *cross_self;
+    spar__norm_layer cross_norm;
+    double cross_scale;
+    int64_t memory_context; /* most rows of the encoder */
+    /* Projections of relative positions (spar__relative) that are not the layer's own. */
+    spar__param *relative_query, *relative_query_bias, *relative_key, *relative_key_bias;
     double attention_scale, dropout;
     const spar__position_kind *position; /* the model's, shared by its blocks */
     const void *position_self;
@@ -35,13 +43,18 @@ typedef struct spar__residual_kind {
 const spar__residual_kind *spar__residual_at(int index); /* NULL beyond the last */
 
 spar__tensor *spar__block_norm(spar__pass *pass, const spar__norm_layer *norm, spar__tensor *x);
-/* Attention with projections, and the feed-forward, each with dropout after it. */
+/* Attention with projections, cross-attention, and the feed-forward, each with dropout after it. */
 spar__tensor *spar__block_attention(spar__pass *pass, const spar__block *block, spar__tensor *x);
+spar__tensor *spar__block_cross(spar__pass *pass, const spar__block *block, spar__tensor *x);
+/* Keys and values that cross-attention makes of the encoder's output. */
+void spar__block_memory(spar__pass *pass, const spar__block *block, spar__tensor *memory,
+                        spar__tensor *qkv[3]);
 spar__tensor *spar__block_feedforward(spar__pass *pass, const spar__block *block, spar__tensor *x);
 
-/* The tracks that a block keeps in the cache: keys and values, then its projection's, then its
- * feed-forward's. Returns how many. */
-enum { SPAR__BLOCK_TRACKS = SPAR__KEY_VALUE_TRACKS + 2 * SPAR__KIND_TRACKS };
+/* The tracks that a block keeps in the cache: keys and values, those of cross-attention, scores of keys by
+ * relative position, then its projection's, then its feed-forward's. Returns how many. */
+enum { SPAR__CROSS_TRACKS = SPAR__KEY_VALUE_TRACKS };
+enum { SPAR__BLOCK_TRACKS = 2 * SPAR__KEY_VALUE_TRACKS + 1 + 2 * SPAR__KIND_TRACKS };
 int spar__block_tracks(const spar__block *block, spar__cache_track out[SPAR__BLOCK_TRACKS]);
 
 /* Numbers that a block keeps in the cache by a scheme of its own, for a sequence of up to `context`. */

@@ -2,12 +2,20 @@
  * post-norm (2017):   x = norm1(x + A x);  x = norm2(x + F x)
  * parallel (GPT-J, PaLM):  h = norm1 x;  x += A h + F h
  * parallel-norms (GPT-NeoX):  x += A(norm1 x) + F(norm2 x)
- * normed-residual (an option of BLOOM):  h = norm1 x;  x = h + A h;  h = norm2 x;  x = h + F h */
+ * normed-residual (an option of BLOOM):  h = norm1 x;  x = h + A h;  h = norm2 x;  x = h + F h
+ * Decoders that have an encoder look at its output between the two, by a half-residual of its own:
+ * x += C(norm3 x), or x = norm3(x + C x), or C h beside A h. */
 #include "block/block.h"
+
+static spar__tensor *cross_pre_norm(spar__pass *pass, const spar__block *b, spar__tensor *x) {
+    if (!b->cross.kind) return x;
+    return spar__sum(pass, x, spar__block_cross(pass, b, spar__block_norm(pass, &b->cross_norm, x)));
+}
 
 static spar__tensor *pre_norm(spar__pass *pass, const spar__block *b, spar__tensor *x) {
     spar__tensor *h = spar__block_norm(pass, &b->norm[0], x);
     x = spar__sum(pass, x, spar__block_attention(pass, b, h));
+    x = cross_pre_norm(pass, b, x);
     h = spar__block_norm(pass, &b->norm[1], x);
     return spar__sum(pass, x, spar__block_feedforward(pass, b, h));
 }
@@ -15,6 +23,10 @@ static spar__tensor *pre_norm(spar__pass *pass, const spar__block *b, spar__tens
 static spar__tensor *post_norm(spar__pass *pass, const spar__block *b, spar__tensor *x) {
     x = spar__sum(pass, x, spar__block_attention(pass, b, x));
     x = spar__block_norm(pass, &b->norm[0], x);
+    if (b->cross.kind) {
+        x = spar__sum(pass, x, spar__block_cross(pass, b, x));
+        x = spar__block_norm(pass, &b->cross_norm, x);
+    }
     x = spar__sum(pass, x, spar__block_feedforward(pass, b, x));
     return spar__block_norm(pass, &b->norm[1], x);
 }
@@ -22,18 +34,22 @@ static spar__tensor *post_norm(spar__pass *pass, const spar__block *b, spar__ten
 static spar__tensor *parallel(spar__pass *pass, const spar__block *b, spar__tensor *x) {
     spar__tensor *h = spar__block_norm(pass, &b->norm[0], x);
     spar__tensor *a = spar__block_attention(pass, b, h);
-    return spar__sum(pass, spar__sum(pass, x, a), spar__block_feedforward(pass, b, h));
+    x = spar__sum(pass, x, a);
+    if (b->cross.kind) x = spar__sum(pass, x, spar__block_cross(pass, b, h));
+    return spar__sum(pass, x, spar__block_feedforward(pass, b, h));
 }
 
 static spar__tensor *parallel_norms(spar__pass *pass, const spar__block *b, spar__tensor *x) {
     spar__tensor *a = spar__block_attention(pass, b, spar__block_norm(pass, &b->norm[0], x));
     spar__tensor *f = spar__block_feedforward(pass, b, spar__block_norm(pass, &b->norm[1], x));
-    return spar__sum(pass, spar__sum(pass, x, a), f);
+    x = cross_pre_norm(pass, b, spar__sum(pass, x, a));
+    return spar__sum(pass, x, f);
 }
 
 static spar__tensor *normed_residual(spar__pass *pass, const spar__block *b, spar__tensor *x) {
     spar__tensor *h = spar__block_norm(pass, &b->norm[0], x);
     h = spar__block_norm(pass, &b->norm[1], spar__sum(pass, h, spar__block_attention(pass, b, h)));
+    if (b->cross.kind) h = spar__block_norm(pass, &b->cross_norm, spar__sum(pass, h, spar__block_cross(pass, b, h)));
     return spar__sum(pass, h, spar__block_feedforward(pass, b, h));
 }
 

@@ -1,7 +1,5 @@
 #include "feedforward/feedforward.h"
 
-const char *const spar__activation_names[] = {"relu", "gelu", "gelu-tanh", "silu", "none", NULL};
-
 static const spar__feedforward_kind *const kinds[] = {
 #define FEEDFORWARD(symbol) &spar__feedforward_##symbol,
 #include "feedforward/feedforward.def"

@@ -28,7 +28,4 @@ typedef struct spar__feedforward_kind {
 #undef FEEDFORWARD
 const spar__kind *spar__feedforward_at(int index); /* NULL beyond the last */
 
-/* The names of spar__activation, for options. */
-extern const char *const spar__activation_names[];
-
 #endif

@@ -19,6 +19,9 @@ static spar_status declare(spar__builder *b, const spar__shape *s, const void *o
                            void *self) {
     const options *o = opts;
     layer l = {.weight = weight};
+    if (weight && weight->value.cols != s->d_model)
+        return spar__fail(SPAR_ERR_CONFIG, "model.head: 'tied' needs an embedding of width %lld, it has %lld",
+                          (long long)s->d_model, (long long)weight->value.cols);
     if (o->bias) l.bias = spar__declare_vector(b, "output.bias", 0, s->vocab_size);
     *(layer *)self = l;
     return b->status;
@@ -49,7 +52,15 @@ static int64_t read_per_token(const spar__shape *s, const void *opts) {
     return s->vocab_size * (s->d_model + ((const options *)opts)->bias);
 }
 
-const spar__head_kind spar__head_tied = {
-    {"tied", table, sizeof(options)}, sizeof(layer), declare, logits, loss, read_per_token};
-const spar__head_kind spar__head_separate = {
-    {"separate", table, sizeof(options)}, sizeof(layer), declare_separate, logits, loss, read_per_token};
+const spar__head_kind spar__head_tied = {.kind = {"tied", table, sizeof(options)},
+                                         .self_size = sizeof(layer),
+                                         .declare = declare,
+                                         .logits = logits,
+                                         .loss = loss,
+                                         .read_per_token = read_per_token};
+const spar__head_kind spar__head_separate = {.kind = {"separate", table, sizeof(options)},
+                                             .self_size = sizeof(layer),
+                                             .declare = declare_separate,
+                                             .logits = logits,
+                                             .loss = loss,
+                                             .read_per_token = read_per_token};

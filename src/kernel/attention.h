@@ -27,6 +27,12 @@ typedef struct spar__attention_args {
      * ALiBi and relative bias are both tables of this kind. */
     const real *bias;
     int64_t bias_zero, n_bias;
+    /* score += q_scores[i, r] + k_scores[j, r] with r = distance_rows[clamp(i − j + distance_zero, 0,
+     * n_distances − 1)]: scores of each query and of each key for a relative position (disentangled
+     * attention, He et al. 2021, arXiv 2006.03654). Rows as those of q and k; either may be NULL. */
+    const real *q_scores, *k_scores;
+    int64_t q_scores_stride, k_scores_stride, distance_zero, n_distances;
+    const int32_t *distance_rows;
     /* Output rows; m and l are the running maximum and sum [queries] between the parts of a pattern.
      * `start`: the query's first part; `finish`: divide by l and put the logsumexp into lse
      * ([queries] or NULL). A query that sees nothing gives zeros. */
@@ -37,6 +43,7 @@ typedef struct spar__attention_args {
      * delta [queries] = Σ dout·out. */
     const real *dout, *delta;
     real *dq, *dk, *dv, *dbias;
+    real *dq_scores, *dk_scores; /* likewise; NULL = none */
 } spar__attention_args;
 
 /* Bytes of workspace that attend (or attend_back) needs for these widths. */

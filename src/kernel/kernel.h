@@ -16,9 +16,10 @@ typedef enum spar__activation {
     SPAR__GELU,
     SPAR__GELU_TANH,
     SPAR__SILU,
+    SPAR__TANH,
     SPAR__IDENTITY,
     SPAR__N_ACTIVATIONS
-} spar__activation; /* named "relu", "gelu", "gelu-tanh", "silu", "none" in configurations */
+} spar__activation; /* named "relu", "gelu", "gelu-tanh", "silu", "tanh", "none" in configurations */
 
 struct spar__attention_args; /* kernel/attention.h */
 struct spar__tile;           /* kernel/packed.h */

@@ -26,7 +26,8 @@ static const spar_option model_table[] = {
     {0}};
 static const char *const model_sections[] = {"norm",       "residual",   "position",    "attention",
                                              "projection", "feedforward", "head",       "embedding",
-                                             "encoder",    "decoder",    NULL};
+                                             "encoder",    "decoder",    "convolution", "cross",
+                                             "labels",     NULL};
 
 typedef struct norm_options {
     int kind;
@@ -55,21 +56,40 @@ static const spar_option attention_table[] = {
     {0}};
 static const char *const attention_sections[] = {"pattern", "scale", NULL};
 
-/* Of one layer: of scores, 0 = 1/√head_dim. */
+/* Of one layer: of scores, 0 = 1/√(head_dim·terms), where a score may have terms for positions. */
 static const spar_option scale_table[] = {{"scale", SPAR_OPTION_REAL, 0, 0, 0, 1e6, NULL, ""}, {0}};
 
 typedef struct embedding_options {
     double scale;
-    int64_t width;
-    bool norm, shared;
+    int64_t width, segments;
+    int project;
+    bool norm, shared, bias;
 } embedding_options;
+
+enum { PROJECT_WORD, PROJECT_SUM };
+static const char *const projected[] = {"word", "sum", NULL};
 
 static const spar_option embedding_table[] = {
     {"scale", SPAR_OPTION_REAL, offsetof(embedding_options, scale), 1, -1e6, 1e6, NULL, ""},
     {"width", SPAR_OPTION_INT, offsetof(embedding_options, width), 0, 0, 1 << 20, NULL,
-     "of the table, with projections to d_model and back; 0 = d_model"},
+     "of the table, with a projection to d_model and, before words are predicted, back; 0 = d_model"},
     {"norm", SPAR_OPTION_BOOL, offsetof(embedding_options, norm), 0, 0, 1, NULL, ""},
     {"shared", SPAR_OPTION_BOOL, offsetof(embedding_options, shared), 1, 0, 1, NULL, "with the encoder"},
+    {"project", SPAR_OPTION_NAME, offsetof(embedding_options, project), PROJECT_WORD, 0, 0, projected,
+     "to d_model: before positions and segments are added, or (then not back) after"},
+    {"bias", SPAR_OPTION_BOOL, offsetof(embedding_options, bias), 0, 0, 1, NULL, "of that projection"},
+    {"segments", SPAR_OPTION_INT, offsetof(embedding_options, segments), 0, 0, 65536, NULL, "token types"},
+    {0}};
+
+typedef struct convolution_options {
+    int64_t width;
+    int activation;
+} convolution_options;
+
+static const spar_option convolution_table[] = {
+    {"width", SPAR_OPTION_INT, offsetof(convolution_options, width), NAN, 1, 4095, NULL, "odd"},
+    {"activation", SPAR_OPTION_NAME, offsetof(convolution_options, activation), SPAR__TANH, 0, 0,
+     spar__activation_names, ""},
     {0}};
 
 /* ---- Building ---- */
@@ -97,7 +117,7 @@ static spar_status choose_kinds(spar__stack *s, spar__block *b) {
     const json_t *c = s->config;
     int64_t i = b->index;
     const json_t *pattern = json_object_get(json_object_get(c, "attention"), "pattern");
-    const char *sees = strcmp(s->name, "encoder") == 0 ? "full" : "causal";
+    const char *sees = s->shape.encoder ? "full" : "causal";
     SPAR_TRY(spar__choose_residual(spar__of_layer(json_object_get(c, "residual"), i), s->where, &b->residual));
     SPAR_TRY(spar__choose_pattern(spar__of_layer(pattern, i), s->where, &s->shape, sees, &b->pattern));
     const struct spar__content *content = ((const spar_pattern_kind *)b->pattern.kind)->content;
@@ -118,33 +138,72 @@ static spar_status read_scale(const spar__stack *s, int64_t layer, double *out) 
     snprintf(where, sizeof where, "%s.attention", s->where);
     spar_status status = spar__options_read(object, where, scale_table, NULL, out);
     json_decref(object);
-    if (*out == 0) *out = 1 / sqrt((double)s->shape.head_dim);
+    const spar__position_kind *p = (const spar__position_kind *)s->position.kind;
+    const spar__relative *r = p->relative ? p->relative(s->position_self) : NULL;
+    int terms = r ? 1 + r->to_query + r->to_key : 1;
+    if (*out == 0) *out = 1 / sqrt((double)s->shape.head_dim * terms);
     return status;
 }
 
-static spar_status build_block(spar_model *m, spar__stack *s, const norm_options *norm, int64_t i) {
-    spar__block *b = &s->blocks[i];
-    b->index = (int)i;
-    b->shape = &s->shape;
-    SPAR_TRY(read_scale(s, i, &b->attention_scale));
-    b->dropout = s->dropout;
-    b->position = (const spar__position_kind *)s->position.kind;
-    b->position_self = s->position_self;
-    SPAR_TRY(choose_kinds(s, b));
-    const spar__projection_kind *p = (const spar__projection_kind *)b->projection.kind;
-    const spar__feedforward_kind *f = (const spar__feedforward_kind *)b->feedforward.kind;
-    const struct spar__content *content = ((const spar_pattern_kind *)b->pattern.kind)->content;
-    SPAR_TRY(make_self(p->self_size, &b->projection_self));
-    SPAR_TRY(make_self(f->self_size, &b->feedforward_self));
-    if (content) SPAR_TRY(make_self(content->self_size, &b->pattern_self));
-    snprintf(m->params.prefix, sizeof m->params.prefix, "%sblk.%lld.", s->prefix, (long long)i);
-    declare_norm(m, s, norm, "attn_norm", &b->norm[0]);
-    SPAR_TRY(p->declare(&m->params, &s->shape, b->projection.options, b->projection_self));
-    if (content && content->declare)
-        SPAR_TRY(content->declare(&m->params, &s->shape, b->pattern.options, b->pattern_self));
-    if (b->residual->norms > 1) declare_norm(m, s, norm, "ffn_norm", &b->norm[1]);
-    SPAR_TRY(f->declare(&m->params, &s->shape, b->feedforward.options, b->feedforward_self));
-    set_prefix(m, s);
+/* Cross-attention has the decoder's heads; its projection is of any kind that can project other rows. */
+static spar_status build_cross(spar_model *m, spar__stack *s, spar__block *b, const norm_options *norm) {
+    const spar__shape *shape = &s->shape;
+    if (shape->d_model != m->stacks[0].shape.d_model)
+        return spar__fail(SPAR_ERR_CONFIG, "%s.d_model: %lld, expected the encoder's, %lld", s->where,
+                          (long long)shape->d_model, (long long)m->stacks[0].shape.d_model);
+    SPAR_TRY(spar__choose(spar__of_layer(json_object_get(s->config, "cross"), b->index), s->where, "cross",
+                          spar__projection_at, "dense", &b->cross));
+    const spar__projection_kind *p = (const spar__projection_kind *)b->cross.kind;
+    if (!p->part)
+        return spar__fail(SPAR_ERR_CONFIG, "%s.cross: found '%s', expected a projection that other rows can "
+                          "go through, such as 'dense'", s->where, p->kind.name);
+    SPAR_TRY(make_self(p->self_size, &b->cross_self));
+    b->memory_context = m->stacks[0].shape.context;
+    b->cross_scale = b->attention_scale;
+    declare_norm(m, s, norm, "cross_attn_norm", &b->cross_norm);
+    snprintf(m->params.prefix, sizeof m->params.prefix, "%sblk.%d.cross_", s->prefix, b->index);
+    SPAR_TRY(p->declare(&m->params, shape, b->cross.options, b->cross_self));
+    snprintf(m->params.prefix, sizeof m->params.prefix, "%sblk.%d.", s->prefix, b->index);
+    return m->params.status;
+}
+
+static spar_status build_relative(spar_model *m, const spar__stack *s, spar__block *b) {
+    const spar__relative *r = b->position->relative ? b->position->relative(b->position_self) : NULL;
+    const spar__shape *shape = &s->shape;
+    if (!r) return SPAR_OK;
+    if (r->shared && !((const spar__projection_kind *)b->projection.kind)->part)
+        return spar__fail(SPAR_ERR_CONFIG, "%s.position.shared: projection '%s' cannot project positions",
+                          s->where, b->projection.kind->name);
+    if (r->to_query && !r->shared) {
+        int64_t width = shape->n_kv_heads * shape->head_dim;
+        b->relative_key =
+            spar__declare_matrix(&m->params, "attn_rel_k.weight", shape->std, width, shape->d_model);
+        if (r->key_bias) b->relative_key_bias = spar__declare_vector(&m->params, "attn_rel_k.bias", 0, width);
+    }
+    if (r->to_key && !r->shared) {
+        int64_t width = shape->n_heads * shape->head_dim;
+        b->relative_query =
+            spar__declare_matrix(&m->params, "attn_rel_q.weight", shape->std, width, shape->d_model);
+        b->relative_query_bias = spar__declare_vector(&m->params, "attn_rel_q.bias", 0, width);
+    }
+    return m->params.status;
+}
+
+static spar_status build_convolution(spar_model *m, spar__stack *s, const norm_options *norm) {
+    const json_t *section = json_object_get(s->config, "convolution");
+    convolution_options o;
+    char where[48];
+    if (!section) return SPAR_OK;
+    snprintf(where, sizeof where, "%s.convolution", s->where);
+    SPAR_TRY(spar__options_read(section, where, convolution_table, NULL, &o));
+    if (!s->shape.encoder || o.width % 2 == 0)
+        return spar__fail(SPAR_ERR_CONFIG, "%s: expected an odd width, in an encoder", where);
+    int64_t d = s->shape.d_model;
+    s->convolution_width = o.width;
+    s->convolution_activation = (spar__activation)o.activation;
+    s->convolution = spar__declare_matrix(&m->params, "conv.weight", s->shape.std, d, o.width * d);
+    s->convolution_bias = spar__declare_vector(&m->params, "conv.bias", 0, d);
+    declare_norm(m, s, norm, "conv_norm", &s->convolution_norm);
     return m->params.status;
 }
 
@@ -175,6 +234,7 @@ static spar_status read_shape(spar__stack *s) {
                              .bias = a.bias,
                              .output_bias = a.output_bias,
                              .std = o.init_std};
+    s->shape.encoder = strcmp(s->name, "encoder") == 0;
     s->shape.residual_std = o.n_layers ? o.init_std / sqrt(2.0 * (double)o.n_layers) : o.init_std;
     return SPAR_OK;
 }
@@ -186,6 +246,8 @@ static spar_status build_embedding(spar_model *m, spar__stack *s, const norm_opt
     snprintf(where, sizeof where, "%s.embedding", s->where);
     SPAR_TRY(spar__options_read(json_object_get(s->config, "embedding"), where, embedding_table, NULL, &o));
     s->embedding_scale = o.scale;
+    s->shape.embedding_width = o.width && o.project == PROJECT_SUM ? o.width : s->shape.d_model;
+    s->project_sum = o.project == PROJECT_SUM;
     const spar__stack *first = &m->stacks[0];
     int64_t d = s->shape.d_model, width = o.width ? o.width : d;
     if (s == first || !o.shared) {
@@ -199,11 +261,45 @@ static spar_status build_embedding(spar_model *m, spar__stack *s, const norm_opt
     } else {
         s->embedding = first->embedding;
     }
+    if (o.segments)
+        s->segments = spar__declare_matrix(&m->params, "token_types.weight", s->shape.std, o.segments,
+                                           s->shape.embedding_width);
     if (width != d) {
         s->widen = spar__declare_matrix(&m->params, "embd_in.weight", s->shape.std, d, width);
+        if (o.bias) s->widen_bias = spar__declare_vector(&m->params, "embd_in.bias", 0, d);
+    }
+    if (width != d && !s->project_sum && s == spar__model_last(m)) {
         s->narrow = spar__declare_matrix(&m->params, "embd_out.weight", s->shape.std, width, d);
     }
     if (o.norm) declare_norm(m, s, norm, "token_embd_norm", &s->embedding_norm);
+    return m->params.status;
+}
+
+static spar_status build_block(spar_model *m, spar__stack *s, const norm_options *norm, int64_t i) {
+    spar__block *b = &s->blocks[i];
+    b->index = (int)i;
+    b->shape = &s->shape;
+    b->dropout = s->dropout;
+    b->position = (const spar__position_kind *)s->position.kind;
+    b->position_self = s->position_self;
+    SPAR_TRY(read_scale(s, i, &b->attention_scale));
+    SPAR_TRY(choose_kinds(s, b));
+    const spar__projection_kind *p = (const spar__projection_kind *)b->projection.kind;
+    const spar__feedforward_kind *f = (const spar__feedforward_kind *)b->feedforward.kind;
+    const struct spar__content *content = ((const spar_pattern_kind *)b->pattern.kind)->content;
+    SPAR_TRY(make_self(p->self_size, &b->projection_self));
+    SPAR_TRY(make_self(f->self_size, &b->feedforward_self));
+    if (content) SPAR_TRY(make_self(content->self_size, &b->pattern_self));
+    snprintf(m->params.prefix, sizeof m->params.prefix, "%sblk.%lld.", s->prefix, (long long)i);
+    declare_norm(m, s, norm, "attn_norm", &b->norm[0]);
+    SPAR_TRY(p->declare(&m->params, &s->shape, b->projection.options, b->projection_self));
+    if (content && content->declare)
+        SPAR_TRY(content->declare(&m->params, &s->shape, b->pattern.options, b->pattern_self));
+    SPAR_TRY(build_relative(m, s, b));
+    if (m->n_stacks > 1 && !s->shape.encoder) SPAR_TRY(build_cross(m, s, b, norm));
+    if (b->residual->norms > 1) declare_norm(m, s, norm, "ffn_norm", &b->norm[1]);
+    SPAR_TRY(f->declare(&m->params, &s->shape, b->feedforward.options, b->feedforward_self));
+    set_prefix(m, s);
     return m->params.status;
 }
 
@@ -227,6 +323,7 @@ static spar_status build_stack(spar_model *m, spar__stack *s) {
     for (int64_t i = 0; i < s->shape.n_layers; i++) SPAR_TRY(build_block(m, s, &norm, i));
     if (norm.final && s->shape.n_layers && s->blocks[s->shape.n_layers - 1].residual->final_norm)
         declare_norm(m, s, &norm, "output_norm", &s->final_norm);
+    SPAR_TRY(build_convolution(m, s, &norm));
     m->params.prefix[0] = 0;
     return m->params.status;
 }

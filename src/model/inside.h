@@ -19,6 +19,13 @@ typedef struct spar__stack {
     spar__shape shape;
     spar__param *embedding; /* the first stack's, unless it has its own */
     spar__param *widen, *narrow; /* between an embedding of another width and d_model; NULL = none */
+    spar__param *widen_bias;
+    bool project_sum;       /* after positions and segments were added */
+    spar__param *segments;  /* [token types, width], or NULL */
+    spar__param *convolution, *convolution_bias; /* beside the first layer, or NULL (model/stack.c) */
+    spar__norm_layer convolution_norm;
+    spar__activation convolution_activation;
+    int64_t convolution_width;
     double embedding_scale, dropout;
     spar__norm_layer embedding_norm, final_norm; /* weight NULL = none */
     spar__choice position;

@@ -149,6 +149,8 @@ static void free_stack(spar__stack *s) {
         free_choice(&b->feedforward);
         spar__free(b->projection_self);
         spar__free(b->feedforward_self);
+        free_choice(&b->cross);
+        spar__free(b->cross_self);
     }
     spar__free(s->blocks);
     const spar__position_kind *position = (const spar__position_kind *)s->position.kind;

@@ -58,6 +58,12 @@ spar__attend_options spar__model_attention(const spar_model *model, int64_t laye
 /* ---- The stack ----
  * tokens [rows of the pass]. Result: final hidden states [n_rows, d_model], after the last norm. */
 spar__tensor *spar__model_hidden(spar__pass *pass, const spar_model *model, const int32_t *tokens);
+/* Encoder–decoders: runs the encoder over rows of their own, before spar__model_hidden. Without a cache,
+ * sequence i of the pass then looks at sequence i of the sources; with one, the keys and values that
+ * each layer of the decoder makes of source i are kept at its slot, and passes over that slot say how
+ * many there are (spar__sequence.source). `sources` must last as long as the pass. */
+void spar__model_encode(spar__pass *pass, const spar_model *model, const spar__rows *sources,
+                        const int32_t *tokens);
 /* Logits [rows of hidden, vocab_size]. */
 spar__tensor *spar__model_logits_of(spar__pass *pass, const spar_model *model, spar__tensor *hidden);
 /* Loss of hidden states against targets [rows]; as spar__head_loss. */

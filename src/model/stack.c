@@ -1,35 +1,148 @@
-/* Running a model: embedding, blocks, last norm, head; and one-call logits. */
+/* Running a model: stacks of layers, the head, and what a cache must hold. */
 #include <string.h>
 
 #include "model/inside.h"
 #include "op/cache.h"
 
+static spar__tensor *embed(spar__pass *pass, const spar__stack *s, const int32_t *tokens) {
+    const spar__position_kind *position = (const spar__position_kind *)s->position.kind;
+    spar__tensor *x = spar__embed(pass, s->embedding, tokens, pass->rows->n_rows);
+    x = spar__scaled(pass, x, s->embedding_scale);
+    if (s->widen && !s->project_sum) x = spar__linear(pass, x, s->widen, s->widen_bias);
+    if (position->embed) x = position->embed(pass, s->position_self, x);
+    if (s->segments && x) {
+        const int32_t *types = pass->segments;
+        int32_t *zeros = types ? NULL : spar__take(pass, x->rows, sizeof *zeros);
+        if (zeros) memset(zeros, 0, (size_t)x->rows * sizeof *zeros);
+        x = spar__sum(pass, x, spar__embed(pass, s->segments, types ? types : zeros, x->rows));
+    }
+    if (s->widen && s->project_sum) x = spar__linear(pass, x, s->widen, s->widen_bias);
+    if (s->embedding_norm.weight) x = spar__block_norm(pass, &s->embedding_norm, x);
+    return spar__dropout(pass, x, s->dropout);
+}
+
+/* Beside the first layer (DeBERTa v2): x1 = norm(x1 + f(convolution(x0))). */
+static spar__tensor *convolve(spar__pass *pass, const spar__stack *s, spar__tensor *before, spar__tensor *x) {
+    int64_t side = s->convolution_width / 2;
+    spar__tensor *y = spar__neighbours(pass, before, side, side);
+    y = spar__linear(pass, y, s->convolution, s->convolution_bias);
+    y = spar__activate(pass, spar__dropout(pass, y, s->dropout), s->convolution_activation);
+    return spar__block_norm(pass, &s->convolution_norm, spar__sum(pass, x, y));
+}
+
+/* What the layers of a stack share in this pass, with gradients ready. */
+static spar__shared *share(spar__pass *pass, const spar__stack *s, const spar__shared *given) {
+    const spar__position_kind *position = (const spar__position_kind *)s->position.kind;
+    spar__shared *shared = spar__take(pass, 1, sizeof *shared);
+    if (!shared) return NULL;
+    *shared = (spar__shared){0};
+    if (given && !s->shape.encoder) {
+        shared->memory = given->memory;
+        shared->memory_rows = given->memory_rows;
+    }
+    if (position->share) position->share(pass, s->position_self, shared);
+    spar__tensor *const all[] = {shared->memory, shared->bias, shared->relative};
+    for (int i = 0; i < 3 && spar__ok(pass); i++) {
+        if (!all[i]) continue;
+        if (all[i]->needs_grad) spar__grad_ready(pass, all[i]);
+        if (pass->bf16 && i != 1) spar__half(pass, all[i]);
+    }
+    return spar__ok(pass) ? shared : NULL;
+}
+
 static spar__tensor *run_stack(spar__pass *pass, const spar_model *m, const spar__stack *s,
                                const int32_t *tokens) {
-    int64_t n = pass->rows->n_rows;
-    for (int64_t i = 0; i < n; i++)
+    if (!spar__ok(pass)) return NULL;
+    for (int64_t i = 0; i < pass->rows->n_rows; i++)
         if (pass->rows->positions[i] < 0 || pass->rows->positions[i] >= s->shape.context)
             return spar__stop(pass, spar__fail(SPAR_ERR_LIMIT, "position %d, the %s's context is %lld tokens",
                                                pass->rows->positions[i], m->n_stacks > 1 ? s->name : "model",
                                                (long long)s->shape.context));
-    const spar__position_kind *position = (const spar__position_kind *)s->position.kind;
-    spar__tensor *x = spar__embed(pass, s->embedding, tokens, n);
-    x = spar__scaled(pass, x, s->embedding_scale);
-    if (s->widen) x = spar__linear(pass, x, s->widen, NULL);
-    if (position->embed) x = position->embed(pass, s->position_self, x);
-    if (s->embedding_norm.weight) x = spar__block_norm(pass, &s->embedding_norm, x);
-    x = spar__dropout(pass, x, s->dropout);
-    for (int64_t i = 0; i < s->shape.n_layers; i++) x = spar__block_run(pass, &s->blocks[i], x, m->recompute);
+    spar__shared *outside = pass->shared;
+    spar__tensor *x = embed(pass, s, tokens);
+    pass->shared = share(pass, s, outside);
+    for (int64_t i = 0; i < s->shape.n_layers; i++) {
+        spar__tensor *before = x;
+        x = spar__block_run(pass, &s->blocks[i], x, m->recompute);
+        if (i == 0 && s->convolution) x = convolve(pass, s, before, x);
+    }
+    pass->layer = -1;
+    pass->shared = outside;
     if (s->final_norm.weight) x = spar__block_norm(pass, &s->final_norm, x);
     return s->narrow ? spar__linear(pass, x, s->narrow, NULL) : x;
 }
 
-spar__tensor *spar__model_hidden(spar__pass *pass, const spar_model *m, const int32_t *tokens) {
-    if (!spar__ok(pass)) return NULL;
-    /* The copies of the last pass lie in memory that has been rewound, of weights that have changed. */
+/* The copies of the last pass lie in memory that has been rewound, of weights that have changed. */
+static void forget_halves(spar__pass *pass, const spar_model *m) {
     if (pass->bf16 && pass->recording)
         for (int i = 0; i < m->params.n_params; i++) m->params.params[i]->value.half = NULL;
+}
+
+spar__tensor *spar__model_hidden(spar__pass *pass, const spar_model *m, const int32_t *tokens) {
+    if (!spar__ok(pass)) return NULL;
+    bool held = pass->cache != NULL, given = pass->shared && pass->shared->memory;
+    for (int i = 0; m->n_stacks > 1 && held && i < pass->rows->n_sequences; i++)
+        held = pass->rows->sequences[i].source > 0;
+    if (m->n_stacks > 1 && !held && !given)
+        return spar__stop(pass, spar__fail(SPAR_ERR_ARGUMENT, "an encoder–decoder needs a source"));
+    if (m->n_stacks == 1) forget_halves(pass, m);
     return run_stack(pass, m, spar__model_last(m), tokens);
+}
+
+/* ---- Sources of encoder–decoders ---- */
+
+static spar_status check_sources(const spar_model *m, const spar__pass *pass, const spar__rows *sources) {
+    if (m->n_stacks < 2)
+        return spar__fail(SPAR_ERR_ARGUMENT, "a source is given, but the model is a %s", m->architecture);
+    if (!pass->cache && sources->n_sequences != pass->rows->n_sequences)
+        return spar__fail(SPAR_ERR_ARGUMENT, "%d sources for %d sequences", sources->n_sequences,
+                          pass->rows->n_sequences);
+    for (int i = 0; i < sources->n_sequences; i++)
+        if (sources->sequences[i].count < 1)
+            return spar__fail(SPAR_ERR_ARGUMENT, "source %d: empty, expected at least one token", i);
+    return SPAR_OK;
+}
+
+static void keep_memory(spar__pass *pass, const spar__stack *decoder, const spar__rows *sources,
+                        spar__tensor *memory) {
+    for (int64_t l = 0; l < decoder->shape.n_layers && spar__ok(pass); l++) {
+        spar__arena_mark mark = spar__arena_here(pass->arena);
+        spar__tensor *qkv[3] = {NULL, NULL, NULL};
+        spar__block_memory(pass, &decoder->blocks[l], memory, qkv);
+        for (int i = 0; qkv[2] && i < sources->n_sequences; i++)
+            for (int k = 1; k < 3; k++) {
+                const spar__sequence *q = &sources->sequences[i];
+                spar__cache_store(pass->cache, (int)l, SPAR__KEY_VALUE_TRACKS + k - 1, q->slot, 0, q->count,
+                                  spar__data(qkv[k]) + q->begin * qkv[k]->cols);
+            }
+        spar__arena_rewind(pass->arena, mark);
+    }
+}
+
+void spar__model_encode(spar__pass *pass, const spar_model *m, const spar__rows *sources,
+                        const int32_t *tokens) {
+    if (!spar__ok(pass)) return;
+    spar_status status = check_sources(m, pass, sources);
+    if (status) {
+        spar__stop(pass, status);
+        return;
+    }
+    forget_halves(pass, m);
+    struct spar__cache *cache = pass->cache;
+    const spar__rows *rows = pass->rows;
+    pass->cache = NULL;
+    pass->rows = sources;
+    spar__tensor *memory = run_stack(pass, m, &m->stacks[0], tokens);
+    pass->cache = cache;
+    pass->rows = rows;
+    if (!memory) return;
+    if (cache) {
+        keep_memory(pass, spar__model_last(m), sources, memory);
+        return;
+    }
+    spar__shared *shared = spar__take(pass, 1, sizeof *shared);
+    if (shared) *shared = (spar__shared){.memory = memory, .memory_rows = sources};
+    pass->shared = shared;
 }
 
 spar__tensor *spar__model_logits_of(spar__pass *pass, const spar_model *m, spar__tensor *hidden) {
@@ -79,30 +192,4 @@ uint64_t spar__model_cache_bytes(const spar_model *m, int n_slots, int64_t conte
         spar__cache_plan_bytes((int)spar__model_last(m)->shape.n_layers, layers, n_slots, context, max_chunk, type);
     spar__free(layers);
     return bytes;
-}
-
-/* ---- Logits in one call ---- */
-
-spar_status spar_model_logits(const spar_model *m, const int32_t *tokens, size_t count, float *out) {
-    if (count > (size_t)spar_model_context(m))
-        return spar__fail(SPAR_ERR_LIMIT, "%zu tokens, the model's context is %lld", count,
-                          (long long)spar_model_context(m));
-    if (!count) return SPAR_OK;
-    spar__arena *arena = spar__arena_create(0);
-    int32_t *positions = spar__array(count, sizeof *positions);
-    spar_status status = arena && positions ? SPAR_OK : SPAR_ERR_MEMORY;
-    if (!status) {
-        for (size_t i = 0; i < count; i++) positions[i] = (int32_t)i;
-        spar__sequence sequence = {.count = (int64_t)count};
-        spar__rows rows = {(int64_t)count, 1, &sequence, positions, NULL};
-        spar__pass pass = {.arena = arena, .rows = &rows};
-        spar__tensor *logits = spar__model_logits_of(&pass, m, spar__model_hidden(&pass, m, tokens));
-        status = pass.status;
-        if (logits)
-            for (int64_t i = 0, n = logits->rows * logits->cols; i < n; i++)
-                out[i] = (float)spar__data(logits)[i];
-    }
-    spar__free(positions);
-    spar__arena_free(arena);
-    return status;
 }

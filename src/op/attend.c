@@ -17,6 +17,8 @@ typedef struct attend {
     const spar__arrangement **arranged; /* [sequences, heads], or NULL */
     real *m, *l, *lse; /* [n_heads, rows] */
     int track;         /* of the keys in the cache; the values' is the next */
+    const spar__sequence *sequences;
+    const spar__rows *memory; /* where the keys of cross-attention lie; NULL: in the cache */
 } attend;
 
 /* Where the keys and values of a head begin in their rows. */
@@ -30,6 +32,12 @@ static const spar__arrangement *arranged_of(const attend *a, int sequence, int h
 
 static spar_pattern_view view_of(const spar__pass *pass, const attend *a, int sequence, int head) {
     const spar__sequence *s = &pass->rows->sequences[sequence];
+    if (a->o.cross)
+        return (spar_pattern_view){.q_begin = s->past,
+                                   .q_end = s->past + s->count,
+                                   .n_keys = a->memory ? a->memory->sequences[sequence].count : s->source,
+                                   .head = head,
+                                   .n_heads = a->o.n_heads};
     int64_t end = s->past + s->count;
     return (spar_pattern_view){.q_begin = s->past,
                                .q_end = end,
@@ -39,6 +47,30 @@ static spar_pattern_view view_of(const spar__pass *pass, const attend *a, int se
                                .n_heads = a->o.n_heads,
                                .layer = a->layer,
                                .arranged = arranged_of(a, sequence, head)};
+}
+
+/* The first row of k and v of a sequence. */
+static int64_t key_begin(const attend *a, const spar__sequence *s) {
+    return a->memory ? a->memory->sequences[s - a->sequences].begin : s->begin;
+}
+
+static void add_scores(const spar__pass *pass, const attend *a, const spar__sequence *s, int head,
+                       spar__attention_args *args) {
+    const spar__attend_options *o = &a->o;
+    if (!o->distance_rows) return;
+    args->distance_rows = o->distance_rows;
+    args->distance_zero = o->distance_zero;
+    args->n_distances = o->n_distances;
+    if (o->q_scores) {
+        args->q_scores_stride = o->q_scores->cols;
+        args->q_scores = spar__data(o->q_scores) + s->begin * o->q_scores->cols +
+                         head * (o->q_scores->cols / o->n_heads);
+    }
+    if (!o->k_scores) return;
+    args->k_scores_stride = o->k_scores->cols;
+    const real *rows = spar__data(o->k_scores) + s->begin * o->k_scores->cols;
+    if (pass->cache) rows = spar__cache_at(pass->cache, pass->layer, o->scores_track, s->slot).rows;
+    args->k_scores = rows + head * (o->k_scores->cols / o->n_heads);
 }
 
 /* The arguments of one head of one sequence, without those of the backward pass. */
@@ -55,7 +87,7 @@ static spar__attention_args args_of(const spar__pass *pass, const attend *a, int
         .q = spar__data(a->q) + at,
         .q_stride = a->q->cols,
         .q_first = s->past,
-        .first = pass->rows->first ? pass->rows->first + s->begin : NULL,
+        .first = pass->rows->first && !o->cross ? pass->rows->first + s->begin : NULL,
         .bias = o->bias ? o->bias + head * o->n_bias : NULL,
         .bias_zero = o->bias_zero,
         .n_bias = o->n_bias,
@@ -82,12 +114,13 @@ static spar__attention_args args_of(const spar__pass *pass, const attend *a, int
         args.columns = ks.columns;
         args.kv_type = ks.type;
     } else {
-        args.k = spar__data(a->k) + s->begin * a->k->cols + kv;
-        args.v = spar__data(a->v) + s->begin * a->v->cols + kv;
+        args.k = spar__data(a->k) + key_begin(a, s) * a->k->cols + kv;
+        args.v = spar__data(a->v) + key_begin(a, s) * a->v->cols + kv;
         args.k_stride = a->k->cols;
         args.v_stride = a->v->cols;
         args.kv_type = SPAR__F32;
     }
+    add_scores(pass, a, s, head, &args);
     return args;
 }
 
@@ -193,7 +226,7 @@ static void find_delta(const attend *a, real *delta) {
 }
 
 typedef struct gradients {
-    real *dq, *dk, *dv, *delta;
+    real *dq, *dk, *dv, *delta, *dq_scores, *dk_scores;
 } gradients;
 
 static void backward_group(const spar__pass *pass, const attend *a, const gradients *g,
@@ -205,13 +238,15 @@ static void backward_group(const spar__pass *pass, const attend *a, const gradie
         spar_pattern_view view = view_of(pass, a, sequence, head);
         spar__attention_args args = args_of(pass, a, sequence, head);
         int64_t at = s->begin * a->q->cols + head * o->head_dim;
-        int64_t kv = s->begin * a->k->cols + kv_head * o->head_dim;
+        int64_t kv = key_begin(a, s) * a->k->cols + kv_head * o->head_dim;
         args.dout = a->y->grad + at;
         args.delta = g->delta + head * a->q->rows + s->begin;
         args.dq = g->dq + at;
         args.dk = g->dk + kv;
         args.dv = g->dv + kv;
         args.dbias = o->dbias ? o->dbias + head * o->n_bias : NULL;
+        if (g->dq_scores) args.dq_scores = g->dq_scores + (args.q_scores - spar__data(o->q_scores));
+        if (g->dk_scores) args.dk_scores = g->dk_scores + (args.k_scores - spar__data(o->k_scores));
         int parts = o->kind->parts(o->pattern, &view);
         for (int part = 0; part < parts; part++) {
             int64_t tiles = o->kind->tiles(o->pattern, &view, part);
@@ -237,7 +272,11 @@ static real *cleared_grad(spar__pass *pass, spar__tensor *t) {
 static void attend_back(spar__pass *pass, void *arguments) {
     attend *a = arguments;
     if (!a->y->grad_started) return;
-    gradients g = {cleared_grad(pass, a->q), cleared_grad(pass, a->k), cleared_grad(pass, a->v), NULL};
+    gradients g = {.dq = cleared_grad(pass, a->q),
+                   .dk = cleared_grad(pass, a->k),
+                   .dv = cleared_grad(pass, a->v)};
+    if (a->o.q_scores) g.dq_scores = cleared_grad(pass, a->o.q_scores);
+    if (a->o.k_scores) g.dk_scores = cleared_grad(pass, a->o.k_scores);
     spar__arena_mark mark = spar__arena_here(pass->arena);
     size_t size = spar__attention_workspace(a->o.head_dim, a->o.head_dim, true);
     char *work = spar__take(pass, spar__threads(), size);
@@ -278,12 +317,15 @@ static const spar__arrangement **arrange(spar__pass *pass, const attend *a) {
 
 spar__tensor *spar__attend(spar__pass *pass, spar__tensor *q, spar__tensor *k, spar__tensor *v,
                            const spar__attend_options *o) {
-    if (!q || !k || !v || !spar__ok(pass)) return NULL;
-    if (q->cols != o->n_heads * o->head_dim || k->cols != o->n_kv_heads * o->head_dim || v->cols != k->cols)
+    bool held = o->cross && pass->cache; /* the keys have long been there */
+    if (!q || (!held && (!k || !v)) || !spar__ok(pass)) return NULL;
+    if (!held && (q->cols != o->n_heads * o->head_dim || k->cols != o->n_kv_heads * o->head_dim || v->cols != k->cols))
         return spar__stop(pass, spar__fail(SPAR_ERR_ARGUMENT, "attention: widths %lld, %lld, %lld do not fit the heads",
                                            (long long)q->cols, (long long)k->cols, (long long)v->cols));
-    bool needs = q->needs_grad || k->needs_grad || v->needs_grad;
+    bool needs = q->needs_grad || (!held && (k->needs_grad || v->needs_grad));
     attend a = {.q = q, .k = k, .v = v, .o = *o, .layer = pass->layer, .track = pass->track};
+    a.sequences = pass->rows->sequences;
+    a.memory = o->cross && !held ? pass->shared->memory_rows : NULL;
     a.y = spar__new(pass, q->rows, q->cols, needs);
     bool keep = a.y && a.y->needs_grad;
     int64_t stats = o->n_heads * q->rows;
@@ -294,7 +336,7 @@ spar__tensor *spar__attend(spar__pass *pass, spar__tensor *q, spar__tensor *k, s
     a.m = spar__take(pass, stats, sizeof(real));
     a.l = spar__take(pass, stats, sizeof(real));
     if (!spar__ok(pass)) return NULL;
-    for (int i = 0; pass->cache && i < pass->rows->n_sequences; i++) {
+    for (int i = 0; pass->cache && !held && i < pass->rows->n_sequences; i++) {
         const spar__sequence *s = &pass->rows->sequences[i];
         spar_status status = spar__cache_check(pass->cache, s);
         if (status) return spar__stop(pass, status);
@@ -302,6 +344,9 @@ spar__tensor *spar__attend(spar__pass *pass, spar__tensor *q, spar__tensor *k, s
                           spar__data(k) + s->begin * k->cols);
         spar__cache_store(pass->cache, pass->layer, a.track + 1, s->slot, s->past, s->count,
                           spar__data(v) + s->begin * v->cols);
+        if (o->k_scores)
+            spar__cache_store(pass->cache, pass->layer, o->scores_track, s->slot, s->past, s->count,
+                              spar__data(o->k_scores) + s->begin * o->k_scores->cols);
     }
     if (kind->content && !keep) a.arranged = arrange(pass, &a);
     if (!spar__ok(pass)) return NULL;

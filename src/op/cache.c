@@ -29,8 +29,8 @@ static int64_t column_rows(const spar_key_run *c, int64_t context) {
 }
 
 static track shape_of(const spar__cache_track *t, int64_t context, int64_t max_chunk, spar__type type) {
-    track out = {.width = t->width, .n_rows = context, .type = t->exact ? SPAR__F32 : type};
-    if (!t->keep || t->keep > context) return out;
+    track out = {.width = t->width, .n_rows = t->rows ? t->rows : context, .type = t->exact ? SPAR__F32 : type};
+    if (t->rows || !t->keep || t->keep > context) return out;
     int64_t ring = t->keep - 1 + max_chunk, columns = column_rows(&t->columns, context);
     if (ring >= context - columns) return out;
     out.ring = ring;

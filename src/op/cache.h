@@ -15,6 +15,7 @@ typedef struct spar__cache_track {
     int64_t keep;  /* newest rows that a row to come needs, its own included; 0 = all */
     bool exact;    /* stored as f32, whatever the type of the cache */
     spar_key_run columns; /* older rows that are kept all the same (spar/pattern.h); count 0 = none */
+    int64_t rows;  /* that there are, where they are not the sequence's own positions; 0 = they are */
 } spar__cache_track;
 
 /* Where a layer's tracks begin (op/tape.h: pass->track says which are a kind's own). */

@@ -3,6 +3,8 @@
 
 #include "op/op.h"
 
+const char *const spar__activation_names[] = {"relu", "gelu", "gelu-tanh", "silu", "tanh", "none", NULL};
+
 /* One iteration of the parallel loops here takes this many elements. */
 enum { PIECE = 1 << 14 };
 #define EACH_PIECE(total)                                                                          \

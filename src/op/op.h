@@ -29,6 +29,7 @@ spar__tensor *spar__norm(spar__pass *, spar__tensor *x, spar__param *weight, spa
 spar__tensor *spar__sum(spar__pass *, spar__tensor *a, spar__tensor *b);
 spar__tensor *spar__copied(spar__pass *, spar__tensor *x);
 spar__tensor *spar__scaled(spar__pass *, spar__tensor *x, double factor);
+extern const char *const spar__activation_names[]; /* for options, ends with NULL */
 spar__tensor *spar__activate(spar__pass *, spar__tensor *x, spar__activation f);
 spar__tensor *spar__gate(spar__pass *, spar__tensor *g, spar__tensor *u, spar__activation f);
 /* While training, elements are dropped with probability p and the rest scaled by 1/(1 − p). */
@@ -50,12 +51,34 @@ typedef struct spar__attend_options {
     const real *bias;    /* [n_heads, n_bias] by distance (kernel/attention.h), or NULL */
     real *dbias;         /* its gradient, added to when recording; NULL = none */
     int64_t bias_zero, n_bias;
+    /* Scores by relative position (kernel/attention.h): [rows, n_heads·R] of the queries and of the
+     * keys, both scaled, for the R rows that distance_rows names. With a cache, k_scores are kept in
+     * the track scores_track. */
+    spar__tensor *q_scores, *k_scores;
+    const int32_t *distance_rows;
+    int64_t distance_zero, n_distances;
+    int scores_track;
+    bool cross; /* keys and values are rows of pass->shared->memory; with a cache, what it holds (k, v NULL) */
 } spar__attend_options;
 /* q [rows, n_heads·head_dim], k, v [rows, n_kv_heads·head_dim] of the pass's rows → like q. With a
  * cache, k and v are stored first, in the tracks pass->track and the next, and the cached keys are
  * attended to. Options are copied. */
 spar__tensor *spar__attend(spar__pass *, spar__tensor *q, spar__tensor *k, spar__tensor *v,
                            const spar__attend_options *);
+
+/* y[h, i] = table[bucket[i], h] for table [buckets, heads]: a trained bias for each distance. */
+spar__tensor *spar__bucket_bias(spar__pass *, spar__param *table, const int32_t *bucket, int64_t n);
+/* y [x rows, n_heads·R]: scale times the products of each head of x with that of the R rows; where one of
+ * them has fewer heads, it shares them among groups. */
+spar__tensor *spar__head_products(spar__pass *, spar__tensor *x, spar__tensor *rows, int n_heads,
+                                  int64_t head_dim, double scale);
+/* One row for each sequence of the pass. */
+typedef enum spar__pooling { SPAR__POOL_MEAN, SPAR__POOL_FIRST, SPAR__POOL_LAST } spar__pooling;
+extern const char *const spar__pooling_names[]; /* "mean", "cls", "last" */
+spar__tensor *spar__pool(spar__pass *, spar__tensor *x, spar__pooling pooling);
+spar__tensor *spar__unit_rows(spar__tensor *x); /* in place, rows of length 1; not differentiable */
+/* y [rows, (before + 1 + after)·d]: rows with their neighbours in the sequence, zeros beyond its ends. */
+spar__tensor *spar__neighbours(spar__pass *, spar__tensor *x, int64_t before, int64_t after);
 
 typedef struct spar__loss_options {
     double smoothing, z_loss, logit_scale;

@@ -30,6 +30,8 @@ typedef struct spar__shape {
     int n_heads, n_kv_heads;
     int64_t head_dim;
     bool bias, output_bias; /* of the attention's projections */
+    int64_t embedding_width; /* of what is added to the embedding: d_model, if it is not projected after */
+    bool encoder;           /* rows see what comes after them */
     double std;             /* of new matrices */
     double residual_std;    /* of matrices that write into the residual stream */
 } spar__shape;

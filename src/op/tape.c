@@ -56,7 +56,7 @@ void spar__push(spar__pass *pass, spar__backward back, const void *arguments, si
     void *copy = record ? spar__take(pass, 1, size) : NULL;
     if (!copy) return;
     memcpy(copy, arguments, size);
-    *record = (spar__record){back, pass->tape, copy};
+    *record = (spar__record){back, pass->tape, copy, pass->rows, pass->shared};
     pass->tape = record;
 }
 
@@ -71,6 +71,12 @@ real *spar__grad(spar__pass *pass, spar__tensor *t, bool *add) {
     *add = t->grad_started;
     t->grad_started = true;
     return t->grad;
+}
+
+void spar__grad_ready(spar__pass *pass, spar__tensor *t) {
+    bool add;
+    real *grad = spar__grad(pass, t, &add);
+    if (grad && !add) memset(grad, 0, (size_t)(t->rows * t->cols) * sizeof *grad);
 }
 
 const uint16_t *spar__half(spar__pass *pass, spar__tensor *t) {
@@ -88,9 +94,15 @@ const uint16_t *spar__half(spar__pass *pass, spar__tensor *t) {
 }
 
 void spar__run_backward(spar__pass *pass, spar__record *until) {
+    const spar__rows *rows = pass->rows;
+    spar__shared *shared = pass->shared;
     while (pass->tape != until) {
         spar__record *record = pass->tape;
         pass->tape = record->before;
+        pass->rows = record->rows;
+        pass->shared = record->shared;
         if (spar__ok(pass)) record->back(pass, record->arguments);
     }
+    pass->rows = rows;
+    pass->shared = shared;
 }

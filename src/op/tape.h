@@ -20,12 +20,16 @@ typedef struct spar__record {
     spar__backward back;
     struct spar__record *before;
     void *arguments;
+    /* Where it was made: the stacks of a model have rows of their own. */
+    const struct spar__rows *rows;
+    struct spar__shared *shared;
 } spar__record;
 
 /* One sequence among the rows of a pass: rows begin … begin + count − 1, which stand at positions
  * past, past + 1, … of the sequence; its keys before `past` are in the cache at `slot`. */
 typedef struct spar__sequence {
     int64_t begin, count, past, prefix;
+    int64_t source; /* with a cache: keys of cross-attention that it holds at `slot` */
     int slot;
     int64_t padding; /* of the rows the last ones, which see but are not seen */
 } spar__sequence;
@@ -37,6 +41,18 @@ typedef struct spar__rows {
     const int32_t *positions; /* [n_rows] for position embeddings */
     const int32_t *first;     /* [n_rows] first visible key position (packed documents), or NULL */
 } spar__rows;
+
+/* What the layers of a stack share within a pass. Gradients lie ready, so that layers which are run
+ * again for their backward pass find them outside of what they drop. */
+typedef struct spar__shared {
+    /* Output of the encoder, for cross-attention, and its rows, sequence by sequence; NULL where there is
+     * none or the cache holds what is made of it. */
+    spar__tensor *memory;
+    const spar__rows *memory_rows;
+    spar__tensor *bias;     /* scores by distance, trained (position/relative.c), or NULL */
+    int64_t bias_zero;
+    spar__tensor *relative; /* rows of relative positions (position/disentangled.c), or NULL */
+} spar__shared;
 
 struct spar__cache; /* op/cache.h */
 struct spar__observer; /* op/observe.h */
@@ -61,6 +77,8 @@ struct spar__pass {
     uint64_t seed, step; /* key of random draws */
     uint64_t site;      /* counts random operations, so that a recomputed block draws the same */
     const spar__rows *rows;
+    const int32_t *segments; /* [n_rows] token types; NULL = all are 0 */
+    spar__shared *shared;    /* of the stack at work; NULL outside */
     struct spar__cache *cache;
     int layer; /* −1 outside of layers */
     /* Receives numbers and losses (op/observe.h), or NULL; NULL too while a block is run again. */
@@ -92,6 +110,8 @@ void *spar__choices(spar__pass *pass, size_t bytes, bool *known);
 /* The gradient of t to write into: *add says whether to add to it or to overwrite it; afterwards it
  * counts as started. NULL when t needs none (or without memory: the pass is then stopped). */
 real *spar__grad(spar__pass *pass, spar__tensor *t, bool *add);
+/* A gradient of zeros for t, if it needs one, to be added to from now on. */
+void spar__grad_ready(spar__pass *pass, spar__tensor *t);
 /* bf16 copy of an activation for products, made once. */
 const uint16_t *spar__half(spar__pass *pass, spar__tensor *t);
 /* Runs the records made since `until` (NULL: all) in reverse and drops them. */

@@ -17,7 +17,8 @@ static const spar_option table[] = {{"offset", SPAR_OPTION_INT, offsetof(options
 static spar_status declare(spar__builder *b, const spar__shape *s, const void *opts, void *self) {
     const options *o = opts;
     layer l = {.offset = o->offset};
-    l.table = spar__declare_matrix(b, "position_embd.weight", s->std, s->context + o->offset, s->d_model);
+    l.table = spar__declare_matrix(b, "position_embd.weight", s->std, s->context + o->offset,
+                                   s->embedding_width);
     *(layer *)self = l;
     return b->status;
 }

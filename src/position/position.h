@@ -11,6 +11,17 @@ typedef struct spar__distance_bias {
     int64_t n, zero;
 } spar__distance_bias;
 
+/* A layer's scores by relative position: queries with keys made of these rows, and keys with queries made
+ * of them, by the layer's own projections of queries and keys or by others. */
+typedef struct spar__relative {
+    int64_t n_rows;
+    bool to_query, to_key;  /* content to position, position to content */
+    bool shared;            /* the layer's own projections */
+    bool key_bias;          /* of the others */
+    int32_t *distance_rows; /* [n_distances] kernel/attention.h */
+    int64_t distance_zero, n_distances;
+} spar__relative;
+
 typedef struct spar__position_kind {
     spar__kind kind;
     size_t self_size;
@@ -22,6 +33,10 @@ typedef struct spar__position_kind {
     spar__tensor *(*embed)(spar__pass *pass, const void *self, spar__tensor *x);
     spar__tensor *(*turn)(spar__pass *pass, const void *self, spar__tensor *x);
     const spar__distance_bias *(*bias)(const void *self);
+    /* Makes what all layers of a stack share, once a pass. */
+    void (*share)(spar__pass *pass, const void *self, spar__shared *shared);
+    /* Rows of relative positions (shared->relative) that meet the queries and keys of each layer. */
+    const spar__relative *(*relative)(const void *self);
 } spar__position_kind;
 
 const spar__kind *spar__position_at(int index); /* NULL beyond the last */

@@ -30,6 +30,14 @@ static void inputs(spar__pass *pass, const void *opts, const void *self, spar__t
     for (int i = 0; i < 3; i++) qkv[i] = spar__linear(pass, x, l->weight[i], l->bias[i]);
 }
 
+static void part(spar__pass *pass, const void *opts, const void *self, spar__tensor *x, bool queries,
+                 bool values, spar__tensor *qkv[3]) {
+    (void)opts;
+    const layer *l = self;
+    int begin = queries ? 0 : 1, end = queries ? 1 : values ? 3 : 2;
+    for (int i = begin; i < end; i++) qkv[i] = spar__linear(pass, x, l->weight[i], l->bias[i]);
+}
+
 static spar__tensor *output(spar__pass *pass, const void *opts, const void *self, spar__tensor *y) {
     (void)opts;
     const layer *l = self;
@@ -42,5 +50,10 @@ static int64_t read_per_token(const spar__shape *s, const void *opts) {
     return s->d_model * (2 * q + 2 * kv) + (s->bias ? q + 2 * kv : 0) + (s->output_bias ? s->d_model : 0);
 }
 
-const spar__projection_kind spar__projection_dense = {
-    {"dense", NULL, 0}, sizeof(layer), declare, inputs, output, read_per_token};
+const spar__projection_kind spar__projection_dense = {.kind = {"dense", NULL, 0},
+                                                      .self_size = sizeof(layer),
+                                                      .declare = declare,
+                                                      .inputs = inputs,
+                                                      .output = output,
+                                                      .read_per_token = read_per_token,
+                                                      .part = part};

@@ -22,6 +22,10 @@ typedef struct spar__projection_kind {
     /* Where keys are the queries, brought to unit length (what LSH attention needs): makes them of the queries
      * after positions have turned those; `inputs` leaves qkv[1] alone. NULL: `inputs` makes all three. */
     spar__tensor *(*keys)(spar__pass *pass, const void *options, const void *self, spar__tensor *q);
+    /* Queries alone, or keys and values alone, of other rows than the layer's: cross-attention, relative
+     * positions. NULL: the kind cannot. */
+    void (*part)(spar__pass *pass, const void *options, const void *self, spar__tensor *x, bool queries,
+                 bool values, spar__tensor *qkv[3]);
 } spar__projection_kind;
 
 const spar__kind *spar__projection_at(int index); /* NULL beyond the last */

@@ -30,6 +30,10 @@ static inline __attribute__((always_inline)) slope evaluate(spar__activation f, 
         real s = 1 / (1 + real_exp(-x));
         return (slope){x * s, s * (1 + x * (1 - s))};
     }
+    case SPAR__TANH: {
+        real t = real_tanh(x);
+        return (slope){t, 1 - t * t};
+    }
     default:
         return (slope){x, 1};
     }
@@ -47,6 +51,7 @@ static inline __attribute__((always_inline)) slope evaluate(spar__activation f, 
         EACH(SPAR__GELU, statement)                                                                \
         EACH(SPAR__GELU_TANH, statement)                                                           \
         EACH(SPAR__SILU, statement)                                                                \
+        EACH(SPAR__TANH, statement)                                                                \
         EACH(SPAR__IDENTITY, statement)                                                            \
     default:                                                                                       \
         break;                                                                                     \

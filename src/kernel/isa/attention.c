@@ -216,6 +216,22 @@ static void load_queries(const spar__attention_args *a, const spar_tile *t, work
 
 /* ---- Scores ---- */
 
+static int64_t clamped(int64_t at, int64_t n) { return at < 0 ? 0 : at >= n ? n - 1 : at; }
+
+static int64_t distance_row(const spar__attention_args *a, int64_t query, int64_t key) {
+    return a->distance_rows[clamped(query - key + a->distance_zero, a->n_distances)];
+}
+
+static void add_position_scores(const spar__attention_args *a, const workspace *w, int64_t query, int n,
+                                real *s) {
+    const real *of_query = a->q_scores ? a->q_scores + (query - a->q_first) * a->q_scores_stride : NULL;
+    for (int c = 0; c < n; c++) {
+        int64_t r = distance_row(a, query, w->at[c]);
+        if (of_query) s[c] += of_query[r];
+        if (a->k_scores) s[c] += a->k_scores[row_of(a, w->at[c]) * a->k_scores_stride + r];
+    }
+}
+
 /* Adds the bias to a row of scores and masks what the query does not see, padding included. */
 static void mask_row(const spar__attention_args *a, const spar_tile *t, const workspace *w, int i, int n,
                      real *s) {
@@ -228,6 +244,7 @@ static void mask_row(const spar__attention_args *a, const spar_tile *t, const wo
             at = at < 0 ? 0 : at >= a->n_bias ? a->n_bias - 1 : at;
             s[c] += a->bias[at];
         }
+    if (a->distance_rows) add_position_scores(a, w, query, n, s);
     if (w->place[0] < low || w->place[n - 1] >= high || n < KEYS)
         for (int c = 0; c < KEYS; c++)
             s[c] = c < n && w->place[c] >= low && w->place[c] < high ? s[c] : -INFINITY;
@@ -328,6 +345,15 @@ static void load_backward(const spar__attention_args *a, const spar_tile *t, wor
     memset(w->dq, 0, (size_t)(t->n_queries * w->d) * sizeof(real));
 }
 
+static void position_scores_back(const spar__attention_args *a, const workspace *w, int64_t query, int n,
+                                 const real *ds) {
+    for (int c = 0; c < n; c++) {
+        int64_t r = distance_row(a, query, w->at[c]);
+        if (a->dq_scores) a->dq_scores[(query - a->q_first) * a->q_scores_stride + r] += ds[c];
+        if (a->dk_scores) a->dk_scores[w->at[c] * a->k_scores_stride + r] += ds[c];
+    }
+}
+
 /* s becomes P and ds, which holds dP, becomes dS. */
 static void differentiate(const spar__attention_args *a, const spar_tile *t, workspace *w, int n) {
     for (int i = 0; i < t->n_queries; i++) {
@@ -341,6 +367,7 @@ static void differentiate(const spar__attention_args *a, const spar_tile *t, wor
             int64_t at = query - w->at[c] + a->bias_zero;
             a->dbias[at < 0 ? 0 : at >= a->n_bias ? a->n_bias - 1 : at] += ds[c];
         }
+        if (a->dq_scores || a->dk_scores) position_scores_back(a, w, query, n, ds);
     }
 }
 
