@@ -32,6 +32,7 @@ typedef struct spar__tensor_rule {
     const char *ours, *theirs; /* theirs "/NAME": without the family's prefix */
     spar__form form;
     int part, parts; /* from 0; 0 of 0 = the whole */
+    const char *with; /* the rule holds only where the model has this parameter too; NULL = always */
 } spar__tensor_rule;
 
 /* ---- Configurations -------------------------------------------------------------------------- */
@@ -58,6 +59,8 @@ const char *spar__config_text(spar__config_reader *, const char *key, const char
 const json_t *spar__config_value(spar__config_reader *, const char *key);
 /* `key`, or `other` where only that is there: names that transformers takes for the same. */
 const char *spar__config_either(spar__config_reader *, const char *key, const char *other);
+/* Whether the folder of config.json has a tensor of this name. */
+bool spar__config_tensor(spar__config_reader *, const char *name);
 bool spar__config_has(const spar__config_reader *, const char *key); /* there and not null */
 /* The name of one of our activations. */
 const char *spar__config_activation(spar__config_reader *, const char *key, const char *fallback);

@@ -37,12 +37,27 @@ static void from_gguf(const spar__gguf_tensor *t, spar__foreign *out) {
     out->typed = spar__model_type_of_gguf((int)t->type, &out->type);
 }
 
-static bool find_exact(const spar__binding *b, const char *name, spar__foreign *out) {
+static bool find_as(const spar__binding *b, const char *name, spar__foreign *out) {
     const spar__st_tensor *st = b->tensors ? spar__st_find(b->tensors, name) : NULL;
     const spar__gguf_tensor *gguf = b->file ? spar__gguf_tensor_find(b->file, name) : NULL;
     if (st) from_st(st, out);
     if (gguf) from_gguf(gguf, out);
     return st || gguf;
+}
+
+/* Old checkpoints call the weight and bias of norms gamma and beta. */
+static bool find_exact(const spar__binding *b, const char *name, spar__foreign *out) {
+    static const char *const spellings[][2] = {{"LayerNorm.weight", "gamma"}, {"LayerNorm.bias", "beta"}};
+    if (find_as(b, name, out)) return true;
+    size_t n = strlen(name);
+    for (int i = 0; i < 2; i++) {
+        size_t end = strlen(spellings[i][0]), keep = n - end + strlen("LayerNorm.");
+        if (n < end || n >= NAME || strcmp(name + n - end, spellings[i][0]) != 0) continue;
+        char other[NAME];
+        snprintf(other, sizeof other, "%.*s%s", (int)keep, name, spellings[i][1]);
+        return find_as(b, other, out);
+    }
+    return false;
 }
 
 bool spar__foreign_find(const spar__binding *b, const char *name, spar__foreign *out) {
@@ -82,6 +97,10 @@ static bool shape_fits(const spar__foreign *t, const spar__place *place, const s
         if (t->shape[d] < 1 || __builtin_mul_overflow(all, t->shape[d], &all)) return false;
     if (t->n_dims < 1) return false;
     if (p->n_dims == 1) return all == place->all;
+    /* Kernels of convolutions: the same dimensions, of which we take all but the first for columns. */
+    if (p->n_dims > 2 && t->n_dims == p->n_dims && place->all == p->value.rows && !turned &&
+        memcmp(t->shape, p->shape, (size_t)p->n_dims * sizeof *p->shape) == 0)
+        return true;
     if (turned)
         return t->n_dims > 1 && all / place->cols == place->all && all % place->cols == 0 &&
                (first == place->cols || last == place->all);

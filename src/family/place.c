@@ -70,11 +70,18 @@ static spar_status measure_parts(spar_model *m, const spar__tensor_rule *rules, 
     return SPAR_OK;
 }
 
+static bool has_companion(spar_model *m, const spar__tensor_rule *rule, const spar__place *place) {
+    char name[160];
+    if (!rule->with) return true;
+    expand(rule->with, place->layer, 0, place->suffix, name, sizeof name);
+    return param_named(m, name) != NULL;
+}
+
 spar_status spar__place_of(spar_model *m, const spar__tensor_rule *rules, const spar__param *p,
                            spar__place *out) {
     spar__place place = {.experts = 1, .suffix = ""};
     for (const spar__tensor_rule *r = rules; r && r->ours; r++)
-        if (fits(r->ours, p->name, &place.layer, &place.suffix)) {
+        if (fits(r->ours, p->name, &place.layer, &place.suffix) && has_companion(m, r, &place)) {
             place.rule = r;
             break;
         }

@@ -62,7 +62,9 @@ static const char *const known[] = {
     "rope.freq_base", "rope.dimension_count", "rope.scaling.type", "rope.scaling.factor",
     "rope.scaling.original_context_length", "rope.scaling.attn_factor", "rope.scaling.finetuned",
     "rope.scaling.yarn_log_multiplier", "vocab_size", "expert_count", "expert_used_count",
-    "expert_feed_forward_length", "tensor_data_layout", "use_parallel_residual", NULL};
+    "expert_feed_forward_length", "tensor_data_layout", "use_parallel_residual",
+    "attention.causal", "attention.relative_buckets_count", "decoder_start_token_id", "decoder_block_count",
+    "pooling_type", NULL};
 
 static spar_status refuse_unknown(const keys *k) {
     size_t n = strlen(k->architecture);
@@ -130,7 +132,7 @@ static void read_decoder(keys *k, json_t *m) {
     int64_t d = integer(k, "embedding_length", SPAR__REQUIRED);
     int64_t heads = integer(k, "attention.head_count", SPAR__REQUIRED);
     int64_t kv = integer(k, "attention.head_count_kv", heads), head_dim = integer(k, "attention.key_length", 0);
-    json_object_set_new(m, "architecture", json_string("decoder"));
+    if (!json_object_get(m, "architecture")) json_object_set_new(m, "architecture", json_string("decoder"));
     json_object_set_new(m, "vocab_size", json_integer(embedding ? embedding->ne[1] : 0));
     json_object_set_new(m, "context", json_integer(integer(k, "context_length", SPAR__REQUIRED)));
     json_object_set_new(m, "d_model", json_integer(d));
@@ -139,7 +141,7 @@ static void read_decoder(keys *k, json_t *m) {
     bool rms = has(k, "attention.layer_norm_rms_epsilon");
     json_object_set_new(norm, "eps",
                         json_real(number(k, rms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon", 1e-5)));
-    bool bias = has_tensor(file, "blk.0.attn_q.bias") || has_tensor(file, "blk.0.attn_qkv.bias");
+    bool bias = spar__model_flag(m, "attention.bias", false) || has_tensor(file, "blk.0.attn_q.bias") || has_tensor(file, "blk.0.attn_qkv.bias");
     json_t *attention = object_of(m, "attention");
     json_object_update_new(attention, json_pack("{s:I, s:I, s:b, s:b}", "n_heads", heads, "n_kv_heads", kv, "bias", bias,
                                                 "output_bias", has_tensor(file, "blk.0.attn_output.bias")));
@@ -152,7 +154,31 @@ static void read_decoder(keys *k, json_t *m) {
     json_object_set_new(feedforward, "bias", json_boolean(has_tensor(file, "blk.0.ffn_down.bias")));
     if (strcmp(spar__model_kind(m, "position", ""), "rotary") == 0)
         read_rope(k, object_of(m, "position"), head_dim ? head_dim : heads ? d / heads : 0);
-    json_object_set_new(m, "head", json_string(is_tied(file) ? "tied" : "separate"));
+    if (!json_object_get(m, "head")) json_object_set_new(m, "head", json_string(is_tied(file) ? "tied" : "separate"));
+}
+
+/* Encoders: token types, and how states are pooled. */
+static void read_encoder(keys *k, json_t *m) {
+    static const char *const poolings[] = {"mean", "mean", "cls", "last"}; /* 0: not said */
+    const spar__gguf_tensor *types = spar__gguf_tensor_find(k->file, "token_types.weight");
+    json_t *embedding = object_of(m, "embedding");
+    json_object_set_new(embedding, "norm", json_boolean(has_tensor(k->file, "token_embd_norm.weight")));
+    if (types) json_object_set_new(embedding, "segments", json_integer(types->n_dims > 1 ? types->ne[1] : 1));
+    int64_t pooling = integer(k, "pooling_type", 0);
+    if (pooling > 3) pooling = 0;
+    json_object_set_new(object_of(m, "head"), "pooling", json_string(poolings[pooling]));
+}
+
+/* Encoder–decoders: relative positions; the feed-forward is seen from its tensors. */
+static void read_sequence(keys *k, json_t *m) {
+    int64_t layers = spar__model_integer(m, "n_layers", 0);
+    json_object_set_new(m, "start", json_integer(integer(k, "decoder_start_token_id", 0)));
+    json_object_set_new(object_of(m, "position"), "buckets", json_integer(integer(k, "attention.relative_buckets_count", 32)));
+    json_object_set_new(m, "decoder", json_pack("{s:I}", "n_layers", integer(k, "decoder_block_count", layers)));
+    bool gated = has_tensor(k->file, "enc.blk.0.ffn_gate.weight");
+    json_t *feedforward = object_of(m, "feedforward");
+    json_object_set_new(feedforward, "kind", json_string(gated ? "gated" : "dense"));
+    json_object_set_new(feedforward, "activation", json_string(gated ? "gelu-tanh" : "relu"));
 }
 
 static spar_status section_of(const spar__gguf *file, const spar__family *family, json_t **out) {
@@ -160,6 +186,9 @@ static spar_status section_of(const spar__gguf *file, const spar__family *family
     json_t *m = json_loads(family->gguf_model, 0, NULL);
     if (!m) return spar__fail(SPAR_ERR_MEMORY, "out of memory: %s", spar__gguf_path(file));
     read_decoder(&k, m);
+    const char *architecture = spar__model_kind(m, "architecture", "decoder");
+    if (strcmp(architecture, "encoder") == 0) read_encoder(&k, m);
+    if (strcmp(architecture, "encoder-decoder") == 0) read_sequence(&k, m);
     spar_status status = k.status ? k.status : refuse_unknown(&k);
     if (status) json_decref(m);
     else *out = m;

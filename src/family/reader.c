@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "format/safetensors.h"
 #include "family/family.h"
 
 /* Keys that change nothing of what a model computes when it is run or trained here. `*` at an end
@@ -64,6 +65,20 @@ bool spar__config_has(const spar__config_reader *r, const char *key) {
     return v && !json_is_null(v);
 }
 
+bool spar__config_tensor(spar__config_reader *r, const char *name) {
+    const char *slash = strrchr(r->path, '/');
+    char *folder = slash ? spar__copy_bytes(r->path, (size_t)(slash - r->path)) : spar__copy_string(".");
+    spar__st *tensors;
+    if (!folder || spar__st_open(folder, &tensors)) { /* said again when the weights are read */
+        spar__free(folder);
+        return false;
+    }
+    bool found = spar__st_find(tensors, name) != NULL;
+    spar__st_free(tensors);
+    spar__free(folder);
+    return found;
+}
+
 const char *spar__config_either(spar__config_reader *r, const char *key, const char *other) {
     note(r, key);
     note(r, other);
@@ -123,14 +138,15 @@ static const struct {
     const char *published, *ours;
 } activations[] = {{"gelu_new", "gelu-tanh"}, {"gelu_pytorch_tanh", "gelu-tanh"}, {"gelu_fast", "gelu-tanh"},
                    {"gelu", "gelu"},          {"gelu_python", "gelu"},            {"relu", "relu"},
-                   {"silu", "silu"},          {"swish", "silu"},                  {"linear", "none"}};
+                   {"silu", "silu"},          {"swish", "silu"},                  {"tanh", "tanh"},
+                   {"linear", "none"}};
 enum { N_ACTIVATIONS = sizeof activations / sizeof *activations };
 
 const char *spar__config_activation(spar__config_reader *r, const char *key, const char *fallback) {
     const char *name = spar__config_text(r, key, fallback);
     for (int i = 0; i < N_ACTIVATIONS; i++)
         if (strcmp(activations[i].published, name) == 0) return activations[i].ours;
-    spar__config_fail(r, key, "gelu, gelu_new, gelu_pytorch_tanh, relu, silu or swish");
+    spar__config_fail(r, key, "gelu, gelu_new, gelu_pytorch_tanh, relu, silu, swish or tanh");
     return "none";
 }
 

@@ -27,7 +27,7 @@ static const spar_option model_table[] = {
 static const char *const model_sections[] = {"norm",       "residual",   "position",    "attention",
                                              "projection", "feedforward", "head",       "embedding",
                                              "encoder",    "decoder",    "convolution", "cross",
-                                             "labels",     NULL};
+                                             "labels",     "start", NULL};
 
 typedef struct norm_options {
     int kind;
@@ -44,7 +44,7 @@ static const spar_option norm_table[] = {
 
 typedef struct attention_options {
     int64_t n_heads, n_kv_heads, head_dim;
-    bool bias, output_bias;
+    bool bias, key_bias, output_bias;
 } attention_options;
 
 static const spar_option attention_table[] = {
@@ -52,6 +52,7 @@ static const spar_option attention_table[] = {
     {"n_kv_heads", SPAR_OPTION_INT, offsetof(attention_options, n_kv_heads), 0, 0, 65536, NULL, ""},
     {"head_dim", SPAR_OPTION_INT, offsetof(attention_options, head_dim), 0, 0, 65536, NULL, ""},
     {"bias", SPAR_OPTION_BOOL, offsetof(attention_options, bias), 1, 0, 1, NULL, ""},
+    {"key_bias", SPAR_OPTION_BOOL, offsetof(attention_options, key_bias), 1, 0, 1, NULL, "of keys, beside the others"},
     {"output_bias", SPAR_OPTION_BOOL, offsetof(attention_options, output_bias), 1, 0, 1, NULL, ""},
     {0}};
 static const char *const attention_sections[] = {"pattern", "scale", NULL};
@@ -201,7 +202,8 @@ static spar_status build_convolution(spar_model *m, spar__stack *s, const norm_o
     int64_t d = s->shape.d_model;
     s->convolution_width = o.width;
     s->convolution_activation = (spar__activation)o.activation;
-    s->convolution = spar__declare_matrix(&m->params, "conv.weight", s->shape.std, d, o.width * d);
+    s->convolution = spar__declare(&m->params, "conv.weight", s->shape.std, 3, (int64_t[]){d, d, o.width});
+    if (s->convolution) s->convolution->value.rows = d, s->convolution->value.cols = d * o.width;
     s->convolution_bias = spar__declare_vector(&m->params, "conv.bias", 0, d);
     declare_norm(m, s, norm, "conv_norm", &s->convolution_norm);
     return m->params.status;
@@ -232,6 +234,7 @@ static spar_status read_shape(spar__stack *s) {
                              .n_kv_heads = (int)a.n_kv_heads,
                              .head_dim = a.head_dim ? a.head_dim : o.d_model / a.n_heads,
                              .bias = a.bias,
+                             .no_key_bias = !a.key_bias,
                              .output_bias = a.output_bias,
                              .std = o.init_std};
     s->shape.encoder = strcmp(s->name, "encoder") == 0;

@@ -70,9 +70,9 @@ spar__tensor *spar__unit_rows(spar__tensor *x) {
     return x;
 }
 
-/* ---- y[r] = x[r − before], …, x[r + after], zeros beyond the sequence ---- */
+/* ---- y[r, i, k] = x[r + k − before, i], zeros beyond the sequence ---- */
 
-/* Calls for each row and each neighbour that is there. */
+/* Forward: rows are gathered. Backward: row r gathers what it gave to the rows around it. */
 static void neighbours(const spar__rows *rows, const gathered *g, real *wide, real *narrow, bool back) {
     int64_t d = g->x->cols, width = g->before + g->after + 1;
     for (int s = 0; s < rows->n_sequences; s++) {
@@ -80,13 +80,14 @@ static void neighbours(const spar__rows *rows, const gathered *g, real *wide, re
 #pragma omp parallel for schedule(static)
         for (int64_t r = 0; r < q->count; r++)
             for (int64_t k = 0; k < width; k++) {
-                /* Backward: row r gathers what it gave to the rows around it. */
                 int64_t other = back ? r - (k - g->before) : r + k - g->before;
                 if (other < 0 || other >= q->count) continue;
                 real *in = narrow + (q->begin + (back ? r : other)) * d;
-                real *out = wide + (q->begin + (back ? other : r)) * width * d + k * d;
-                if (back) spar__k()->add(in, out, d);
-                else memcpy(out, in, (size_t)d * sizeof *out);
+                real *out = wide + (q->begin + (back ? other : r)) * width * d + k;
+                for (int64_t i = 0; i < d; i++) {
+                    if (back) in[i] += out[i * width];
+                    else out[i * width] = in[i];
+                }
             }
     }
 }

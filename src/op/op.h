@@ -77,7 +77,8 @@ typedef enum spar__pooling { SPAR__POOL_MEAN, SPAR__POOL_FIRST, SPAR__POOL_LAST 
 extern const char *const spar__pooling_names[]; /* "mean", "cls", "last" */
 spar__tensor *spar__pool(spar__pass *, spar__tensor *x, spar__pooling pooling);
 spar__tensor *spar__unit_rows(spar__tensor *x); /* in place, rows of length 1; not differentiable */
-/* y [rows, (before + 1 + after)·d]: rows with their neighbours in the sequence, zeros beyond its ends. */
+/* y [rows, d·(before + 1 + after)]: each number of a row with those of its neighbours in the sequence, zeros
+ * beyond its ends. */
 spar__tensor *spar__neighbours(spar__pass *, spar__tensor *x, int64_t before, int64_t after);
 
 typedef struct spar__loss_options {

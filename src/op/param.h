@@ -31,6 +31,7 @@ typedef struct spar__shape {
     int64_t head_dim;
     bool bias, output_bias; /* of the attention's projections */
     int64_t embedding_width; /* of what is added to the embedding: d_model, if it is not projected after */
+    bool no_key_bias;       /* although the others have one */
     bool encoder;           /* rows see what comes after them */
     double std;             /* of new matrices */
     double residual_std;    /* of matrices that write into the residual stream */

@@ -16,6 +16,7 @@ static spar_status declare(spar__builder *b, const spar__shape *s, const void *o
     layer l = {0};
     for (int i = 0; i < 4; i++) {
         l.weight[i] = spar__declare_matrix(b, names[i][0], i < 3 ? s->std : s->residual_std, out[i], in[i]);
+        if (i == 1 && s->no_key_bias) continue;
         if (i < 3 ? s->bias : s->output_bias)
             l.bias[i] = spar__declare_vector(b, names[i][1], 0, out[i]);
     }
