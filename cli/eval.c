@@ -6,7 +6,7 @@
 #include "spar/eval.h"
 
 typedef struct job {
-    const char *model, *file, *data, *tokens;
+    const char *model, *file, *data, *tokens, *source;
     int64_t context, stride;
 } job;
 
@@ -18,7 +18,13 @@ static spar_status evaluate(const job *j, const spar_model *model, const spar_ev
         size_t count;
         status = cli_ids(j->tokens, &ids, &count);
         if (status) return status;
-        status = spar_eval_tokens(model, ids, count, 0, o, out);
+        int32_t *source = NULL;
+        size_t n_source = 0;
+        if (j->source) status = cli_ids(j->source, &source, &n_source);
+        if (!status)
+            status = j->source ? spar_eval_target(model, source, n_source, ids, count, out)
+                               : spar_eval_tokens(model, ids, count, 0, o, out);
+        spar_free(source);
         spar_free(ids);
     } else if (j->file) {
         char *text;
@@ -58,6 +64,7 @@ int cmd_eval(int argc, char **argv) {
         {"file", CLI_TEXT, &j.file, "F", "a text (- is standard input)", false},
         {"data", CLI_TEXT, &j.data, "D", "packed data: its validation split", false},
         {"tokens", CLI_TEXT, &j.tokens, "IDS", "token ids, 1,2,3", false},
+        {"source", CLI_TEXT, &j.source, "IDS", "encoder–decoders: what the encoder reads", false},
         {"context", CLI_INT, &j.context, "N", "tokens of a window (the model's context)", false},
         {"stride", CLI_INT, &j.stride, "N", "tokens between windows (half the context)", false},
         {0},

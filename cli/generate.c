@@ -7,8 +7,9 @@
 #include "spar/session.h"
 
 typedef struct job {
-    const char *model, *prompt, *tokens, *cache_type;
-    int64_t max_tokens, context;
+    const char *model, *prompt, *tokens, *cache_type, *source, *early;
+    int64_t max_tokens, context, beams, n_best;
+    double length_penalty;
     bool ignore_eos;
     cli_list stops, biases;
     spar_sampler_options sampler;
@@ -49,7 +50,24 @@ static int finish(const spar_generation *g, bool text) {
     return cli_interrupted() ? CLI_INTERRUPTED : CLI_OK;
 }
 
+/* What the encoder reads: ids, or a text. */
+static int source_ids(const job *j, const spar_model *model, int32_t **ids, size_t *count) {
+    const spar_tokenizer *t = spar_model_tokenizer(model);
+    bool numbers = j->source[strspn(j->source, "0123456789, ")] == 0;
+    *ids = NULL;
+    *count = 0;
+    if (!numbers && !t) return cli_fail("%s: the model has no tokenizer: give --source as token ids", j->model);
+    spar_status status = numbers ? cli_ids(j->source, ids, count)
+                                 : spar_tokenizer_encode(t, j->source, strlen(j->source), SPAR_TOKENIZE_SPECIAL, ids, count);
+    return status ? cli_report(status) : -1;
+}
+
 static spar_status prompt_ids(const job *j, const spar_model *model, int32_t **ids, size_t *count) {
+    char text[16];
+    if (!j->tokens && !j->prompt) {
+        snprintf(text, sizeof text, "%d", spar_model_start(model));
+        return cli_ids(text, ids, count);
+    }
     if (j->tokens) return cli_ids(j->tokens, ids, count);
     const spar_tokenizer *t = spar_model_tokenizer(model);
     spar_status status =
@@ -58,21 +76,97 @@ static spar_status prompt_ids(const job *j, const spar_model *model, int32_t **i
     /* An empty prompt begins where documents begin. */
     spar_free(*ids);
     int32_t start = spar_tokenizer_bos(t) >= 0 ? spar_tokenizer_bos(t) : spar_tokenizer_eos(t);
-    char text[16];
     snprintf(text, sizeof text, "%d", start < 0 ? 0 : start);
     return cli_ids(text, ids, count);
+}
+
+static json_t *beam_json(const spar_beam *b, const spar_tokenizer *t) {
+    json_t *tokens = json_array();
+    char *text = NULL;
+    size_t length = 0;
+    for (size_t i = 0; i < b->n_tokens; i++) json_array_append_new(tokens, json_integer(b->tokens[i]));
+    if (t && spar_tokenizer_decode(t, b->tokens, b->n_tokens, &text, &length)) text = NULL;
+    json_t *string = json_stringn(text ? text : "", text ? length : 0);
+    spar_free(text);
+    return json_pack("{s:o, s:o, s:f}", "tokens", tokens, "text", string ? string : json_string(""), "score", b->score);
+}
+
+static int print_beams(const job *j, const spar_model *model, const spar_beam *beams, size_t prompt) {
+    json_t *list = json_array(), *best = beam_json(&beams[0], spar_model_tokenizer(model));
+    for (int64_t i = 0; i < j->n_best; i++) json_array_append_new(list, beam_json(&beams[i], spar_model_tokenizer(model)));
+    if (cli.json) {
+        json_object_set_new(best, "prompt_tokens", json_integer((json_int_t)prompt));
+        json_object_set_new(best, "sequences", list);
+        return cli_print_json(best);
+    }
+    for (int64_t i = 0; i < j->n_best; i++) {
+        const char *text = json_string_value(json_object_get(json_array_get(list, (size_t)i), "text"));
+        if (j->n_best > 1) printf("%.4f ", beams[i].score);
+        if (spar_model_tokenizer(model)) puts(text ? text : "");
+        for (size_t k = 0; !spar_model_tokenizer(model) && k < beams[i].n_tokens; k++)
+            printf(k + 1 < beams[i].n_tokens ? "%d," : "%d\n", beams[i].tokens[k]);
+    }
+    json_decref(list);
+    json_decref(best);
+    return CLI_OK;
+}
+
+static int on_step(void *context, int64_t step) {
+    (void)context;
+    (void)step;
+    return cli_interrupted();
+}
+
+static int search(const job *j, const spar_model *model, const int32_t *ids, size_t count, const int32_t *source,
+                  size_t n_source) {
+    static const char *const rules[] = {"heuristic", "early", "never"};
+    spar_beam_options o = SPAR_BEAM_OPTIONS_INIT;
+    o.beams = j->beams;
+    o.max_tokens = j->max_tokens;
+    o.length_penalty = j->length_penalty;
+    o.ignore_eos = j->ignore_eos;
+    o.source = source;
+    o.n_source = n_source;
+    o.on_step = on_step;
+    if (j->cache_type) o.cache_type = j->cache_type;
+    int rule = 0;
+    while (j->early && rule < 3 && strcmp(j->early, rules[rule]) != 0) rule++;
+    if (rule == 3) return cli_misuse("generate: --early-stopping: found '%s', expected heuristic, early or never", j->early);
+    o.early_stopping = (spar_early_stopping)rule;
+    if (j->n_best < 1 || j->n_best > j->beams)
+        return cli_misuse("generate: --n-best: found %lld, expected 1 to --beams, %lld", (long long)j->n_best,
+                          (long long)j->beams);
+    spar_beam *beams;
+    spar_status status = spar_beam_search(model, ids, count, &o, &beams);
+    if (status) return cli_report(status);
+    int code = print_beams(j, model, beams, count);
+    spar_beams_free(beams, o.beams);
+    return code;
 }
 
 static int run(const job *j, const spar_model *model) {
     bool text = spar_model_tokenizer(model) != NULL;
     if (j->prompt && !text)
         return cli_fail("%s: the model has no tokenizer: give --tokens", j->model);
-    int32_t *ids;
-    size_t count;
+    int32_t *ids, *source = NULL;
+    size_t count, n_source = 0;
     spar_session *session = NULL;
     spar_generation made;
+    if (j->source) {
+        int code = source_ids(j, model, &source, &n_source);
+        if (code >= 0) return code;
+    }
     spar_status status = prompt_ids(j, model, &ids, &count);
-    if (status) return cli_report(status);
+    if (status) {
+        spar_free(source);
+        return cli_report(status);
+    }
+    if (j->beams > 1) {
+        int code = search(j, model, ids, count, source, n_source);
+        spar_free(ids);
+        spar_free(source);
+        return code;
+    }
     spar_session_options so = SPAR_SESSION_OPTIONS_INIT;
     so.context = j->context;
     if (j->cache_type) so.cache_type = j->cache_type;
@@ -85,8 +179,10 @@ static int run(const job *j, const spar_model *model) {
     o.on_text = cli.json || !text ? watch : show;
     if (!cli.json && j->prompt) show(NULL, j->prompt, strlen(j->prompt));
     status = spar_session_create(model, &so, &session);
+    if (!status && source) status = spar_session_source(session, source, n_source);
     if (!status) status = spar_generate(session, ids, count, &o, &made);
     spar_free(ids);
+    spar_free(source);
     spar_session_free(session);
     if (status) return cli_report(status);
     int code = finish(&made, text);
@@ -105,12 +201,13 @@ static spar_logit_bias *read_biases(const cli_list *list) {
 }
 
 int cmd_generate(int argc, char **argv) {
-    job j = {.max_tokens = 128, .sampler = SPAR_SAMPLER_OPTIONS_INIT};
+    job j = {.max_tokens = 128, .beams = 1, .n_best = 1, .length_penalty = 1, .sampler = SPAR_SAMPLER_OPTIONS_INIT};
     spar_sampler_options *s = &j.sampler;
     const cli_option options[] = {
         {"model", CLI_TEXT, &j.model, "M", "the model", true},
         {"prompt", CLI_TEXT, &j.prompt, "S", "the text to continue", false},
         {"tokens", CLI_TEXT, &j.tokens, "IDS", "the same as token ids", false},
+        {"source", CLI_TEXT, &j.source, "S", "encoder–decoders: text or ids for the encoder", false},
         {"max-tokens", CLI_INT, &j.max_tokens, "N", "new tokens at most (128; 0 = to the context's end)", false},
         {"context", CLI_INT, &j.context, "N", "tokens in all at most (the model's context)", false},
         {"temperature", CLI_REAL, &s->temperature, "X", "0 = greedy (1)", false},
@@ -123,6 +220,10 @@ int cmd_generate(int argc, char **argv) {
         {"presence-penalty", CLI_REAL, &s->presence_penalty, "X", "once for tokens seen (0)", false},
         {"penalty-last", CLI_INT, &s->penalty_last, "N", "newest tokens that penalties see (0 = all)", false},
         {"logit-bias", CLI_LIST, &j.biases, "ID=X", "added to a token's logit", false},
+        {"beams", CLI_INT, &j.beams, "B", "beam search instead of sampling (1)", false},
+        {"n-best", CLI_INT, &j.n_best, "N", "beams that are told (1)", false},
+        {"length-penalty", CLI_REAL, &j.length_penalty, "X", "of beams: above 1 for longer ones (1)", false},
+        {"early-stopping", CLI_TEXT, &j.early, "RULE", "of beams: heuristic, early or never (heuristic)", false},
         {"stop", CLI_LIST, &j.stops, "S", "text that ends the generation", false},
         {"ignore-eos", CLI_FLAG, &j.ignore_eos, NULL, "special tokens are ordinary ones", false},
         {"cache-type", CLI_TEXT, &j.cache_type, "T", "f32, bf16 or f16 (f32)", false},
@@ -132,7 +233,8 @@ int cmd_generate(int argc, char **argv) {
                              "spar generate --model run/model.gguf --prompt \"The \" --temperature 0.8"};
     int code = cli_parse(&usage, argc, argv);
     if (code >= 0) return code;
-    if (!j.prompt == !j.tokens) return cli_misuse("generate: expected one of --prompt and --tokens");
+    if ((j.prompt && j.tokens) || (!j.prompt && !j.tokens && !j.source))
+        return cli_misuse("generate: expected one of --prompt and --tokens");
     spar_logit_bias *biases = read_biases(&j.biases);
     if (!biases) return cli_misuse("--logit-bias: expected ID=NUMBER");
     s->biases = biases;

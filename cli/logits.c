@@ -5,6 +5,7 @@
 #include "cli.h"
 #include "spar/memory.h"
 #include "spar/model.h"
+#include "tasks.h"
 
 static int print(const float *logits, size_t rows, size_t columns) {
     if (!cli.json) {
@@ -14,46 +15,41 @@ static int print(const float *logits, size_t rows, size_t columns) {
         return CLI_OK;
     }
     json_t *all = json_array();
-    for (size_t r = 0; r < rows; r++) {
-        json_t *row = json_array();
-        for (size_t c = 0; c < columns; c++)
-            json_array_append_new(row, json_real((double)logits[r * columns + c]));
-        json_array_append_new(all, row);
-    }
+    for (size_t r = 0; r < rows; r++)
+        json_array_append_new(all, cli_numbers(logits + r * columns, columns));
     return cli_print_json(json_pack("{s:[I,I], s:o}", "shape", (json_int_t)rows, (json_int_t)columns, "logits",
                                     all));
 }
 
 int cmd_logits(int argc, char **argv) {
-    const char *path = NULL, *tokens = NULL, *output = NULL;
+    const char *path = NULL, *output = NULL;
+    cli_sequence_options ids = {0};
     const cli_option options[] = {
         {"model", CLI_TEXT, &path, "M", "the model", true},
-        {"tokens", CLI_TEXT, &tokens, "IDS", "token ids, 1,2,3", true},
-        {"output", CLI_TEXT, &output, "X.npy", "write float32 [tokens, vocabulary] here", false},
+        {"tokens", CLI_TEXT, &ids.tokens, "IDS", "token ids, 1,2,3", true},
+        {"source", CLI_TEXT, &ids.source, "IDS", "encoder–decoders: ids for the encoder", false},
+        {"segments", CLI_TEXT, &ids.segments, "IDS", "token types, 0,0,1 (all 0)", false},
+        {"output", CLI_TEXT, &output, "X.npy", "write float32 [rows, columns] here", false},
         {0},
     };
     const cli_usage usage = {"logits", "one forward pass over the whole sequence", options,
                              "spar logits --model model.gguf --tokens 1,2,3 --output logits.npy"};
     int code = cli_parse(&usage, argc, argv);
     if (code >= 0) return code;
-    int32_t *ids;
-    size_t count;
+    cli_sequence sequence;
     spar_model *model;
-    spar_status status = cli_ids(tokens, &ids, &count);
-    if (status) return cli_report(status);
-    status = spar_model_open(path, &model);
-    if (status) {
-        spar_free(ids);
-        return cli_report(status);
+    code = cli_sequence_read(&ids, &sequence);
+    if (code >= 0) return code;
+    float *logits = NULL;
+    size_t rows, columns;
+    spar_status status = spar_model_open(path, &model);
+    if (!status) {
+        status = spar_model_run(model, &sequence.input, 1, SPAR_OUTPUT_LOGITS, SPAR_POOLING_OWN, &logits, &rows, &columns);
+        spar_model_free(model);
     }
-    size_t columns = (size_t)spar_model_vocab_size(model);
-    float *logits = calloc(count * columns + 1, sizeof *logits);
-    status = logits ? spar_model_logits(model, ids, count, logits) : SPAR_ERR_MEMORY;
-    if (status) code = cli_report(status);
-    else if (output) code = cli_write_npy(output, logits, count, columns);
-    else code = print(logits, count, columns);
-    free(logits);
-    spar_free(ids);
-    spar_model_free(model);
+    cli_sequence_free(&sequence);
+    if (status) return cli_report(status);
+    code = output ? cli_write_npy(output, logits, rows, columns) : print(logits, rows, columns);
+    spar_free(logits);
     return code;
 }

@@ -13,6 +13,7 @@
 
 static const cli_command known[] = {
 #define COMMAND(name, summary) {#name, summary, cmd_##name},
+#define COMMAND_AS(symbol, name, summary) {name, summary, cmd_##symbol},
 #include "command.def"
 #undef COMMAND
     {0},

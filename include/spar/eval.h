@@ -39,6 +39,10 @@ spar_status spar_eval_text(const spar_model *model, const char *text, size_t len
 spar_status spar_eval_data(const spar_model *model, const spar_data *data, spar_data_split split,
                            const spar_eval_options *options, spar_evaluation *out);
 
+/* Encoder–decoders: the target's tokens after the first, given those before and the source. */
+spar_status spar_eval_target(const spar_model *model, const int32_t *source, size_t n_source,
+                             const int32_t *tokens, size_t count, spar_evaluation *out);
+
 #ifdef __cplusplus
 }
 #endif

@@ -58,6 +58,11 @@ void spar_model_free(spar_model *model);
 
 const spar_tokenizer *spar_model_tokenizer(const spar_model *model); /* NULL when it has none */
 int32_t spar_model_vocab_size(const spar_model *model);
+/* The token that decoders of encoder–decoders begin with; −1 where the model does not say. */
+int32_t spar_model_start(const spar_model *model);
+/* Token ids that a published model's files name under `key` ("eos_token_id"), else the tokenizer's end;
+ * at most `most`. Returns how many. */
+size_t spar_model_special(const spar_model *model, const char *key, int32_t *ids, size_t most);
 int64_t spar_model_context(const spar_model *model); /* most positions; 0 = no limit */
 /* Everything `spar inspect` shows, as JSON text, to be freed with spar_free. */
 spar_status spar_model_describe(const spar_model *model, char **json);

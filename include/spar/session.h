@@ -28,6 +28,9 @@ void spar_session_free(spar_session *session);
  * silence; the session is then as before). After the first tokens of a size nothing is allocated. */
 spar_status spar_session_feed(spar_session *session, const int32_t *tokens, size_t count,
                               const float **logits);
+/* Encoder–decoders: what the encoder reads, before the first tokens are fed. Its output is made once and
+ * kept; the session becomes empty. */
+spar_status spar_session_source(spar_session *session, const int32_t *tokens, size_t count);
 int64_t spar_session_position(const spar_session *session); /* tokens fed so far */
 int64_t spar_session_context(const spar_session *session);
 uint64_t spar_session_cache_bytes(const spar_session *session);
@@ -99,6 +102,41 @@ typedef struct spar_generation {
 spar_status spar_generate(spar_session *session, const int32_t *prompt, size_t count,
                           const spar_generate_options *options, spar_generation *out);
 void spar_generation_free(spar_generation *generation);
+
+/* ---- Beam search ------------------------------------------------------------------------------
+ * Keeps the B most probable continuations at each step (as transformers' generate does). A finished
+ * one has the score (sum of its log probabilities) / length^length_penalty, length in new tokens. */
+typedef enum spar_early_stopping {
+    SPAR_STOP_HEURISTIC, /* when no running beam, as long as it is now, could enter the finished ones */
+    SPAR_STOP_EARLY,     /* as soon as B are finished */
+    SPAR_STOP_NEVER,     /* when none could, at the greatest length either */
+} spar_early_stopping;
+
+typedef struct spar_beam_options {
+    int64_t beams;
+    int64_t max_tokens; /* new tokens; 0 = until the context is full */
+    double length_penalty;
+    spar_early_stopping early_stopping;
+    int ignore_eos;         /* nothing ends a sequence but max_tokens */
+    const int32_t *source;  /* encoder–decoders: what the encoder reads */
+    size_t n_source;
+    const char *cache_type; /* as for sessions */
+    int (*on_step)(void *context, int64_t step); /* may be NULL; nonzero ends with SPAR_ERR_INTERRUPTED */
+    void *context;
+} spar_beam_options;
+#define SPAR_BEAM_OPTIONS_INIT {.beams = 4, .max_tokens = 128, .length_penalty = 1, .cache_type = "f32"}
+
+typedef struct spar_beam {
+    int32_t *tokens; /* the new ones, with the end token where there is one */
+    size_t n_tokens;
+    double score;
+} spar_beam;
+
+/* Continues the prompt; *out gets options->beams sequences, the best first, to be freed with
+ * spar_beams_free. The end tokens are the model's own (generation_config.json, config.json, tokenizer). */
+spar_status spar_beam_search(const spar_model *model, const int32_t *prompt, size_t count,
+                             const spar_beam_options *options, spar_beam **out);
+void spar_beams_free(spar_beam *beams, int64_t n);
 
 #ifdef __cplusplus
 }

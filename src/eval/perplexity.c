@@ -70,6 +70,30 @@ spar_status spar_eval_tokens(const spar_model *model, const int32_t *tokens, siz
     return SPAR_OK;
 }
 
+spar_status spar_eval_target(const spar_model *model, const int32_t *source, size_t n_source,
+                             const int32_t *tokens, size_t count, spar_evaluation *out) {
+    if (count < 2) return spar__fail(SPAR_ERR_ARGUMENT, "%zu tokens: expected at least 2", count);
+    spar_input input = {.tokens = tokens, .n_tokens = count - 1, .source = source, .n_source = n_source};
+    float *logits;
+    size_t rows, columns;
+    SPAR_TRY(spar_model_run(model, &input, 1, SPAR_OUTPUT_LOGITS, SPAR_POOLING_OWN, &logits, &rows, &columns));
+    double sum = 0;
+    bool known = rows == count - 1;
+    for (size_t r = 0; known && r < rows; r++) {
+        const float *row = logits + r * columns;
+        double top = (double)row[0], total = 0;
+        known = tokens[r + 1] >= 0 && (size_t)tokens[r + 1] < columns;
+        for (size_t c = 1; c < columns; c++) top = (double)row[c] > top ? (double)row[c] : top;
+        for (size_t c = 0; c < columns; c++) total += exp((double)row[c] - top);
+        if (known) sum += top + log(total) - (double)row[tokens[r + 1]];
+    }
+    spar__free(logits);
+    if (!known) return spar__fail(SPAR_ERR_ARGUMENT, "tokens: expected ids of a model that predicts tokens");
+    double nll = sum / (double)(count - 1);
+    *out = (spar_evaluation){count - 1, 0, nll, exp(nll), NAN};
+    return SPAR_OK;
+}
+
 spar_status spar_eval_text(const spar_model *model, const char *text, size_t length,
                            const spar_eval_options *options, spar_evaluation *out) {
     const spar_tokenizer *tokenizer = spar_model_tokenizer(model);

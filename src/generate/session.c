@@ -12,7 +12,7 @@ struct spar_session {
     spar__arena *arena;
     int32_t *positions; /* [chunk] */
     float *logits;      /* [vocab_size] */
-    int64_t context, chunk, position;
+    int64_t context, chunk, position, source;
     spar__type type;
 };
 
@@ -28,6 +28,8 @@ spar_status spar_session_create(const spar_model *model, const spar_session_opti
                           (long long)limit);
     if (options->chunk < 1)
         return spar__fail(SPAR_ERR_ARGUMENT, "chunk %lld: expected at least 1", (long long)options->chunk);
+    if (strcmp(spar_model_architecture(model), "encoder") == 0)
+        return spar__fail(SPAR_ERR_ARGUMENT, "an encoder cannot continue a sequence; it is run on whole ones");
     spar_session *s = spar__alloc(sizeof *s);
     if (!s) return SPAR_ERR_MEMORY;
     s->model = model;
@@ -62,10 +64,27 @@ uint64_t spar_session_cache_bytes(const spar_session *s) {
     return spar__model_cache_bytes(s->model, 1, s->context, s->chunk, s->type);
 }
 
+spar_status spar_session_source(spar_session *s, const int32_t *tokens, size_t count) {
+    int32_t *positions = spar__array(count + 1, sizeof *positions);
+    if (!positions) return SPAR_ERR_MEMORY;
+    for (size_t i = 0; i < count; i++) positions[i] = (int32_t)i;
+    spar__sequence sequence = {.count = (int64_t)count};
+    spar__rows sources = {.n_rows = (int64_t)count, .n_sequences = 1, .sequences = &sequence, .positions = positions};
+    spar__pass pass = {.arena = s->arena, .rows = &sources, .cache = s->cache};
+    spar__arena_rewind(s->arena, (spar__arena_mark){0});
+    spar__model_encode(&pass, s->model, &sources, tokens);
+    if (!pass.status) {
+        s->source = (int64_t)count;
+        s->position = 0;
+    }
+    spar__free(positions);
+    return pass.status;
+}
+
 /* One chunk; logits of its last token when `last`. */
 static spar_status feed_chunk(spar_session *s, const int32_t *tokens, int64_t count, bool last) {
     for (int64_t i = 0; i < count; i++) s->positions[i] = (int32_t)(s->position + i);
-    spar__sequence sequence = {.count = count, .past = s->position};
+    spar__sequence sequence = {.count = count, .past = s->position, .source = s->source};
     spar__rows rows = {count, 1, &sequence, s->positions, NULL};
     spar__pass pass = {.arena = s->arena, .rows = &rows, .cache = s->cache};
     spar__arena_rewind(s->arena, (spar__arena_mark){0});

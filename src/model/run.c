@@ -129,3 +129,26 @@ const char *spar_model_head(const spar_model *m) { return m->head.kind->name; }
 const char *spar_model_label(const spar_model *m, size_t index) {
     return json_string_value(json_array_get(json_object_get(m->config, "labels"), index));
 }
+
+int32_t spar_model_start(const spar_model *m) {
+    const json_t *start = json_object_get(m->config, "start");
+    return json_is_integer(start) ? (int32_t)json_integer_value(start) : -1;
+}
+
+/* generation_config.json is asked before config.json. */
+size_t spar_model_special(const spar_model *m, const char *key, int32_t *ids, size_t most) {
+    static const char *const files[] = {"generation_config", "config"};
+    const json_t *source = spar__model_source(m), *value = NULL;
+    size_t n = 0;
+    for (int i = 0; i < 2 && (!value || json_is_null(value)); i++)
+        value = json_object_get(json_object_get(source, files[i]), key);
+    if (json_is_integer(value) && most) ids[n++] = (int32_t)json_integer_value(value);
+    for (size_t i = 0; i < json_array_size(value) && n < most; i++) {
+        const json_t *item = json_array_get(value, i);
+        if (json_array_size(item) == 1) item = json_array_get(item, 0);
+        if (json_is_integer(item)) ids[n++] = (int32_t)json_integer_value(item);
+    }
+    int32_t end = m->tokenizer && strcmp(key, "eos_token_id") == 0 ? spar_tokenizer_eos(m->tokenizer) : -1;
+    if (!n && end >= 0 && most) ids[n++] = end;
+    return n;
+}

@@ -5,6 +5,7 @@
 typedef struct track {
     char *rows;
     int64_t width, n_rows, ring;
+    bool given; /* rows of something else than the sequence */
     spar_key_run columns;
     spar__type type;
 } track;
@@ -29,7 +30,7 @@ static int64_t column_rows(const spar_key_run *c, int64_t context) {
 }
 
 static track shape_of(const spar__cache_track *t, int64_t context, int64_t max_chunk, spar__type type) {
-    track out = {.width = t->width, .n_rows = t->rows ? t->rows : context, .type = t->exact ? SPAR__F32 : type};
+    track out = {.width = t->width, .n_rows = t->rows ? t->rows : context, .given = t->rows > 0, .type = t->exact ? SPAR__F32 : type};
     if (t->rows || !t->keep || t->keep > context) return out;
     int64_t ring = t->keep - 1 + max_chunk, columns = column_rows(&t->columns, context);
     if (ring >= context - columns) return out;
@@ -151,6 +152,15 @@ void spar__cache_store(spar__cache *c, int layer, int index, int slot, int64_t p
         int64_t column = column_of(&v, past + i);
         spar__k()->encode[v.type](row_at(&v, row_of(&v, past + i)), rows + i * v.stride, v.stride);
         if (column >= 0) spar__k()->encode[v.type](row_at(&v, column), rows + i * v.stride, v.stride);
+    }
+}
+
+void spar__cache_copy(spar__cache *c, int from, int to, int64_t count, bool given) {
+    for (track *t = c->layers[0]; t < c->layers[c->n_layers]; t++) {
+        if (t->given && !given) continue;
+        size_t row = (size_t)t->width * spar__type_of(t->type)->block_bytes, slot = row * (size_t)t->n_rows;
+        int64_t n = t->given || t->ring || count > t->n_rows ? t->n_rows : count;
+        memcpy(t->rows + (size_t)to * slot, t->rows + (size_t)from * slot, (size_t)n * row);
     }
 }
 

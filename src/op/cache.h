@@ -57,6 +57,9 @@ int64_t spar__cache_context(const spar__cache *cache);
 /* Stores rows [count, width] of positions past … past + count − 1. */
 void spar__cache_store(spar__cache *cache, int layer, int track, int slot, int64_t past, int64_t count,
                        const real *rows);
+/* The first `count` positions of a slot to another one; with `given` also the tracks whose rows are not the
+ * sequence's own. */
+void spar__cache_copy(spar__cache *cache, int from, int to, int64_t count, bool given);
 /* The row of a position that is still in the ring; zeros before the first. */
 void spar__cache_load(const spar__cache *cache, int layer, int track, int slot, int64_t position, real *row);
 /* Refuses positions beyond the context, slots that are not there, and chunks that are too long. */
