@@ -162,6 +162,10 @@ void spar__cache_copy(spar__cache *c, int from, int to, int64_t count, bool give
         int64_t n = t->given || t->ring || count > t->n_rows ? t->n_rows : count;
         memcpy(t->rows + (size_t)to * slot, t->rows + (size_t)from * slot, (size_t)n * row);
     }
+    for (int i = 0; i < c->n_layers; i++)
+        if (c->states[i].size)
+            memcpy(spar__cache_state(c, i, to), spar__cache_state(c, i, from),
+                   (size_t)c->states[i].size * sizeof(int32_t));
 }
 
 void spar__cache_load(const spar__cache *c, int layer, int index, int slot, int64_t position, real *row) {
