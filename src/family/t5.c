@@ -11,14 +11,6 @@ static const char *const prefixes[] = {"", "transformer.", NULL};
 static const char *const ignored[] = {"*embed_tokens.weight", "*EncDecAttention.relative_attention_bias.weight",
                                       "lm_head.weight", NULL};
 
-#define STACK(ours, theirs)                                                                                      \
-    {ours ".blk.0.attn_rel_b", theirs ".block.0.layer.0.SelfAttention.relative_attention_bias"},                 \
-        {ours ".blk.{i}.attn_q", theirs ".block.{i}.layer.0.SelfAttention.q"},                                   \
-        {ours ".blk.{i}.attn_k", theirs ".block.{i}.layer.0.SelfAttention.k"},                                   \
-        {ours ".blk.{i}.attn_v", theirs ".block.{i}.layer.0.SelfAttention.v"},                                   \
-        {ours ".blk.{i}.attn_output", theirs ".block.{i}.layer.0.SelfAttention.o"},                              \
-        {ours ".blk.{i}.attn_norm", theirs ".block.{i}.layer.0.layer_norm"},                                     \
-        {ours ".output_norm", theirs ".final_layer_norm"}
 #define FEED_FORWARD(ours, theirs)                                                                               \
     {ours ".blk.{i}.ffn_norm", theirs ".layer_norm"},                                                            \
         {ours ".blk.{i}.ffn_down", theirs ".DenseReluDense.wo"},                                                 \
@@ -30,15 +22,11 @@ static const char *const ignored[] = {"*embed_tokens.weight", "*EncDecAttention.
 static const spar__tensor_rule tensors[] = {
     {"token_embd", "shared"},
     {"output", "lm_head"},
-    STACK("enc", "encoder"),
-    STACK("dec", "decoder"),
+    SPAR__T5_STACK("enc", "encoder"),
+    SPAR__T5_STACK("dec", "decoder"),
     FEED_FORWARD("enc", "encoder.block.{i}.layer.1"),
     FEED_FORWARD("dec", "decoder.block.{i}.layer.2"),
-    {"dec.blk.{i}.cross_attn_q", "decoder.block.{i}.layer.1.EncDecAttention.q"},
-    {"dec.blk.{i}.cross_attn_k", "decoder.block.{i}.layer.1.EncDecAttention.k"},
-    {"dec.blk.{i}.cross_attn_v", "decoder.block.{i}.layer.1.EncDecAttention.v"},
-    {"dec.blk.{i}.cross_attn_output", "decoder.block.{i}.layer.1.EncDecAttention.o"},
-    {"dec.blk.{i}.cross_attn_norm", "decoder.block.{i}.layer.1.layer_norm"},
+    SPAR__T5_CROSS,
     {0}};
 
 static const spar__tensor_rule gguf_tensors[] = {
@@ -90,7 +78,8 @@ static json_t *read(spar__config_reader *r) { return spar__t5_section(r, feedfor
 
 static json_t *publish(const json_t *m) {
     if (strcmp(spar__model_kind(m, "position", "learned"), "relative") != 0 ||
-        strcmp(spar__model_kind(m, "architecture", "decoder"), "encoder-decoder") != 0)
+        strcmp(spar__model_kind(m, "architecture", "decoder"), "encoder-decoder") != 0 ||
+        json_is_array(spar__model_value(m, "encoder.feedforward")))
         return NULL;
     bool gated = strcmp(spar__model_kind(m, "feedforward", "dense"), "gated") == 0;
     const char *act = spar__model_kind(m, "feedforward.activation", "gelu-tanh");

@@ -4,6 +4,22 @@
 
 #include "family/family.h"
 
+/* Rules of a stack's attention, and of the decoder's cross-attention. */
+#define SPAR__T5_STACK(ours, theirs)                                                                                      \
+    {ours ".blk.0.attn_rel_b", theirs ".block.0.layer.0.SelfAttention.relative_attention_bias"},                 \
+        {ours ".blk.{i}.attn_q", theirs ".block.{i}.layer.0.SelfAttention.q"},                                   \
+        {ours ".blk.{i}.attn_k", theirs ".block.{i}.layer.0.SelfAttention.k"},                                   \
+        {ours ".blk.{i}.attn_v", theirs ".block.{i}.layer.0.SelfAttention.v"},                                   \
+        {ours ".blk.{i}.attn_output", theirs ".block.{i}.layer.0.SelfAttention.o"},                              \
+        {ours ".blk.{i}.attn_norm", theirs ".block.{i}.layer.0.layer_norm"},                                     \
+        {ours ".output_norm", theirs ".final_layer_norm"}
+#define SPAR__T5_CROSS \
+    {"dec.blk.{i}.cross_attn_q", "decoder.block.{i}.layer.1.EncDecAttention.q"}, \
+    {"dec.blk.{i}.cross_attn_k", "decoder.block.{i}.layer.1.EncDecAttention.k"}, \
+    {"dec.blk.{i}.cross_attn_v", "decoder.block.{i}.layer.1.EncDecAttention.v"}, \
+    {"dec.blk.{i}.cross_attn_output", "decoder.block.{i}.layer.1.EncDecAttention.o"}, \
+    {"dec.blk.{i}.cross_attn_norm", "decoder.block.{i}.layer.1.layer_norm"}
+
 /* The "model" section from config.json, with this "feedforward" (taken over). */
 json_t *spar__t5_section(spar__config_reader *, json_t *feedforward);
 
