@@ -13,6 +13,8 @@ enum {
     PACKED_ROWS = 3072,
     TILE_ROWS = 96, /* a tile of A fits into the second cache */
     TILE_COLS = 256,
+    NARROWEST = 64, /* a multiple of every panel's width */
+    ENOUGH_TILES = 16,
 };
 
 typedef struct buffer {
@@ -63,17 +65,31 @@ static void pack(const spar__product *p, const block *at, bool with_b) {
 #pragma omp barrier
 }
 
+/* Tiles of a block, of nearly equal heights; where they are few, narrow enough for all threads. */
+typedef struct tiling {
+    int64_t rows, cols, across, count;
+} tiling;
+
+static tiling tile(const block *at, const spar__packed_product *own) {
+    int64_t down = (at->m + TILE_ROWS - 1) / TILE_ROWS;
+    tiling t = {.rows = up((at->m + down - 1) / down, own->rows), .cols = TILE_COLS};
+    down = (at->m + t.rows - 1) / t.rows;
+    while (t.cols > NARROWEST && down * ((at->n + t.cols - 1) / t.cols) < ENOUGH_TILES) t.cols /= 2;
+    t.across = (at->n + t.cols - 1) / t.cols;
+    t.count = down * t.across;
+    return t;
+}
+
 static void multiply(const spar__product *p, const block *at) {
     const spar__packed_product *own = &spar__k()->product;
-    int64_t rows = TILE_ROWS / own->rows * own->rows, across = (at->n + TILE_COLS - 1) / TILE_COLS;
-    int64_t tiles = across * ((at->m + rows - 1) / rows);
+    const tiling tiles = tile(at, own);
 #pragma omp for schedule(dynamic)
-    for (int64_t t = 0; t < tiles; t++) {
-        int64_t i = t / across * rows, j = t % across * TILE_COLS;
+    for (int64_t t = 0; t < tiles.count; t++) {
+        int64_t i = t / tiles.across * tiles.rows, j = t % tiles.across * tiles.cols;
         const real *a = p->transpose_a ? at->a + i * at->k : p->a + (at->i + i) * p->lda + at->l;
         own->tile(&(spar__tile){
-            .m = least(rows, at->m - i),
-            .n = least(TILE_COLS, at->n - j),
+            .m = least(tiles.rows, at->m - i),
+            .n = least(tiles.cols, at->n - j),
             .k = at->k,
             .a = a,
             .lda = p->lda,

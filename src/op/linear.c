@@ -198,6 +198,20 @@ static void linear_back(spar__pass *pass, void *arguments) {
     spar__arena_rewind(pass->arena, mark);
 }
 
+/* y = x·wᵀ + b */
+static void forward(spar__pass *pass, spar__tensor *x, spar__param *w, spar__param *b, real *y) {
+    int64_t rows = x->rows, in = x->cols, out = w->value.rows;
+    bool plain = w->value.type == SPAR__F32 && !pass->bf16 && (rows > FEW_ROWS || pass->training);
+    if (b && plain) { /* the bias is added where the products are stored */
+        spar__stop(pass, spar__gemm_bias(false, true, rows, out, in, 1, spar__data(x), in, w->value.data,
+                                         in, b->value.data, y, out));
+        return;
+    }
+    for (int64_t r = 0; b && r < rows; r++)
+        memcpy(y + r * out, b->value.data, (size_t)out * sizeof(real));
+    spar__times_weight(pass, x, &w->value, 1, b ? 1 : 0, y);
+}
+
 static spar__tensor *run(spar__pass *pass, spar__tensor *x, spar__param *w, spar__param *b) {
     if (!x || !spar__ok(pass)) return NULL;
     if (x->cols != w->value.cols)
@@ -206,13 +220,7 @@ static spar__tensor *run(spar__pass *pass, spar__tensor *x, spar__param *w, spar
     bool needs = x->needs_grad || w->value.needs_grad;
     spar__tensor *y = spar__new(pass, x->rows, w->value.rows, needs);
     if (!y) return NULL;
-    if (b) {
-        real *out = spar__data(y);
-#pragma omp parallel for schedule(static) if (y->rows > SPAR__ROW_CHUNK)
-        for (int64_t r = 0; r < y->rows; r++)
-            memcpy(out + r * y->cols, b->value.data, (size_t)y->cols * sizeof(real));
-    }
-    spar__times_weight(pass, x, &w->value, 1, b ? 1 : 0, spar__data(y));
+    forward(pass, x, w, b, spar__data(y));
     if (needs) spar__push(pass, linear_back, &(linear){x, y, w, b, pass->bf16}, sizeof(linear));
     return spar__ok(pass) ? y : NULL;
 }
