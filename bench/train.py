@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """How fast is training beside PyTorch, and how much memory does it take?
 
-    bench/train.py [7m] [124m] [--rounds 5] [--all]
+    bench/train.py [7m] [124m] [--rounds 5] [--steps 3] [--torch 'f32 fused'] [--all]
 
 Full steps (forward, backward, clipping, AdamW) of the same GPT: 7.4M parameters in batches of
 16 × 256 tokens, and GPT-2 with 124M in batches of 4 × 64. PyTorch's best counts, of f32 and bf16
 autocast, plain and fused attention; bf16 is left out on processors without instructions for it,
-where it takes many times as long (--all measures it all the same)."""
+where it takes many times as long (--all measures it all the same). --torch says what the best is."""
 import argparse
 import json
 import os
@@ -14,7 +14,7 @@ import statistics
 
 from common import ROOT, Torch, alternate, flags, save, say, spar
 
-SHAPES = {"7m": ("bench/gpt-7m.json", 16, 256, 4), "124m": ("configs/gpt2.json", 4, 64, 2)}
+SHAPES = {"7m": ("bench/gpt-7m.json", 16, 256), "124m": ("configs/gpt2.json", 4, 64)}
 
 
 def best_of_torch(config, every):
@@ -31,18 +31,18 @@ def best_of_torch(config, every):
     return min(seconds, key=seconds.get), {" ".join(k): v for k, v in seconds.items()}
 
 
-def measure(name, rounds, every):
-    path, batch, length, steps = SHAPES[name]
+def measure(name, o):
+    path, batch, length = SHAPES[name]
     with open(os.path.join(ROOT, path), encoding="utf-8") as f:
         config = json.load(f)
     config["train"].update(batch=batch, length=length)
-    best, variants = best_of_torch(config, every)
+    best, variants = (o.torch.split(), {}) if o.torch else best_of_torch(config, o.all)
     say(f"{name}: PyTorch's best is {' '.join(best)}")
     peaks = []
 
     def ours():
         r = spar("bench", "train", path, "--set", f"train.batch={batch}", "--set",
-                 f"train.length={length}", "--repeats", str(steps))
+                 f"train.length={length}", "--repeats", str(o.steps))
         peaks.append(r["peak_bytes"])
         return r["tokens_per_second"]
 
@@ -50,10 +50,10 @@ def measure(name, rounds, every):
 
     def theirs():
         seconds = torch.ask(do="train", config=config, precision=best[0], attention=best[1],
-                            steps=steps)
+                            steps=o.steps)
         return batch * length / statistics.median(seconds)
 
-    (a, b), values = alternate(rounds, ours, theirs)
+    (a, b), values = alternate(o.rounds, ours, theirs)
     peak = torch.ask(do="peak")
     torch.close()
     save(f"train-{name}", {"tokens/s, to PyTorch's": a / b, "memory, PyTorch's to ours": peak / max(peaks)},
@@ -66,10 +66,12 @@ def main():
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("shapes", nargs="*", choices=list(SHAPES))
     a.add_argument("--rounds", type=int, default=5)
+    a.add_argument("--steps", type=int, default=3)
+    a.add_argument("--torch")
     a.add_argument("--all", action="store_true")
     o = a.parse_args()
     for name in o.shapes or SHAPES:
-        measure(name, o.rounds, o.all)
+        measure(name, o)
 
 
 if __name__ == "__main__":
