@@ -54,6 +54,22 @@ const char *spar_type_names(void);
 /* Writes one GGUF file with configuration, weights as `type` (NULL = as they are; vectors stay f32), and tokenizer (NULL = the model's own, if any). Atomic. */
 spar_status spar_model_save(const spar_model *model, const spar_tokenizer *tokenizer, const char *type,
                             const char *path);
+
+/* Writes a model in the form in which others publish it. */
+typedef struct spar_export_options {
+    const char *format; /* "folder": a Hugging Face folder; "gguf": a GGUF file as llama.cpp reads it;
+                           "spar": as spar_model_save; NULL: "gguf" for a path that ends so, and "spar"
+                           where the model has no such form, else "folder" */
+    const char *family; /* "llama" …; NULL = the one it came from, else the first that fits */
+    const char *type;   /* as for spar_model_save; NULL = as they are */
+    const spar_progress *progress;
+} spar_export_options;
+#define SPAR_EXPORT_OPTIONS_INIT {.format = NULL}
+
+/* Atomic; a folder that is there already must be empty. *format, if not NULL, is what was written.
+ * SPAR_ERR_UNSUPPORTED, with the reason, for a model that no family describes. */
+spar_status spar_model_export(const spar_model *model, const spar_export_options *options,
+                              const char *path, const char **format);
 void spar_model_free(spar_model *model);
 
 const spar_tokenizer *spar_model_tokenizer(const spar_model *model); /* NULL when it has none */
@@ -64,6 +80,8 @@ int32_t spar_model_start(const spar_model *model);
  * at most `most`. Returns how many. */
 size_t spar_model_special(const spar_model *model, const char *key, int32_t *ids, size_t most);
 int64_t spar_model_context(const spar_model *model); /* most positions; 0 = no limit */
+/* The template by which a published model turns a conversation into text, or NULL. Owned by the model. */
+const char *spar_model_chat_template(const spar_model *model);
 /* Everything `spar inspect` shows, as JSON text, to be freed with spar_free. */
 spar_status spar_model_describe(const spar_model *model, char **json);
 

@@ -27,14 +27,17 @@ static spar_status slide(const spar_model *model, const window *w, const int32_t
                          uint64_t *counted) {
     int64_t predicted = 1; /* tokens before this one need no prediction any more */
     for (int64_t begin = 0; predicted < count; begin += stride) {
-        int64_t n = count - begin - 1 < context ? count - begin - 1 : context, of_window = 0;
+        /* The last token is predicted and predicts nothing; it takes part all the same where there is
+         * room, for models in which the length of a sequence matters. */
+        int64_t n = count - begin < context ? count - begin : context, of_window = 0;
         double nats = 0;
         for (int64_t i = 0; i < n; i++)
-            w->targets[i] = begin + i + 1 >= predicted ? tokens[begin + i + 1] : -1;
+            w->targets[i] =
+                begin + i + 1 >= predicted && begin + i + 1 < count ? tokens[begin + i + 1] : -1;
         SPAR_TRY(run_window(model, w, tokens + begin, n, &nats, &of_window));
         *sum += nats;
         *counted += (uint64_t)of_window;
-        predicted = begin + n + 1;
+        predicted = begin + n + 1 < count ? begin + n + 1 : count;
         SPAR_TRY(spar__progress(progress, "eval", (uint64_t)predicted, (uint64_t)count, ""));
     }
     return SPAR_OK;

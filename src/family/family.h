@@ -21,8 +21,8 @@ typedef enum spar__form {
     SPAR__PER_HEAD,   /* published as [n_heads, parts, head_dim, …] */
     SPAR__COLUMN_AND_ROW, /* the first half of each row is a column of one tensor, the second a row of
                              another, named after "|" */
-    SPAR__ROTARY      /* published for rotary pairs (2i, 2i + 1); a model of pairs (i, i + n/2) has the
-                         rows of each head in another order */
+    SPAR__HALVES,     /* for rotary pairs (i, i + n/2): a model of pairs (2i, 2i + 1) has the rows of */
+    SPAR__ADJACENT    /* each head in another order; and the other way round */
 } spar__form;
 
 /* `{i}` is a layer in both names; `{e}` in theirs is an expert: our parameter is a stack of such

@@ -4,6 +4,8 @@
 static const char *const types[] = {"glm", NULL};
 
 static const spar__tensor_rule tensors[] = {
+    {"blk.{i}.attn_q", "model.layers.{i}.self_attn.q_proj", SPAR__ADJACENT},
+    {"blk.{i}.attn_k", "model.layers.{i}.self_attn.k_proj", SPAR__ADJACENT},
     SPAR__LLAMA_TENSORS,
     {"blk.{i}.ffn_gate", "model.layers.{i}.mlp.gate_up_proj", SPAR__SAME, 0, 2},
     {"blk.{i}.ffn_up", "model.layers.{i}.mlp.gate_up_proj", SPAR__SAME, 1, 2},

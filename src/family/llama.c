@@ -14,7 +14,7 @@ static const spar__tensor_rule tensors[] = {
     {0}};
 
 const spar__tensor_rule spar__llama_gguf_tensors[] = {
-    {"blk.{i}.attn_q", "blk.{i}.attn_q", SPAR__ROTARY}, {"blk.{i}.attn_k", "blk.{i}.attn_k", SPAR__ROTARY}, {0}};
+    {"blk.{i}.attn_q", "blk.{i}.attn_q", SPAR__ADJACENT}, {"blk.{i}.attn_k", "blk.{i}.attn_k", SPAR__ADJACENT}, {0}};
 const char spar__llama_gguf_model[] = "{\"norm\": {\"kind\": \"rms\"}, \"residual\": \"pre-norm\","
                                       " \"position\": {\"kind\": \"rotary\", \"pairs\": \"adjacent\"},"
                                       " \"feedforward\": {\"kind\": \"gated\", \"activation\": \"silu\"}}";

@@ -28,8 +28,8 @@ extern const char *const spar__llama_ignored[];
 /* Tensors of attention, norms, embedding and head, for use as the first rows of a table. */
 #define SPAR__LLAMA_TENSORS                                                                        \
     {"token_embd", "model.embed_tokens"}, {"blk.{i}.attn_norm", "model.layers.{i}.input_layernorm"}, \
-        {"blk.{i}.attn_q", "model.layers.{i}.self_attn.q_proj"},                                   \
-        {"blk.{i}.attn_k", "model.layers.{i}.self_attn.k_proj"},                                   \
+        {"blk.{i}.attn_q", "model.layers.{i}.self_attn.q_proj", SPAR__HALVES},                     \
+        {"blk.{i}.attn_k", "model.layers.{i}.self_attn.k_proj", SPAR__HALVES},                     \
         {"blk.{i}.attn_v", "model.layers.{i}.self_attn.v_proj"},                                   \
         {"blk.{i}.attn_output", "model.layers.{i}.self_attn.o_proj"},                              \
         {"blk.{i}.ffn_norm", "model.layers.{i}.post_attention_layernorm"},                         \

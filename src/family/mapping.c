@@ -142,7 +142,8 @@ static size_t alignment_of(spar__type type) {
 static bool can_view(const spar__param *p, const spar__place *place, const spar__foreign *t) {
     spar__type type = type_for(p, t);
     return type == t->type && !(type == SPAR__F32 && sizeof(real) != FILE_REAL) && place->experts == 1 &&
-           !place->transposed && !place->halves && !place->half && (!place->rule || place->rule->form != SPAR__PER_HEAD) &&
+           !place->transposed && !place->halves && !place->turned &&
+           (!place->rule || place->rule->form != SPAR__PER_HEAD) &&
            (uintptr_t)t->data % alignment_of(type) == 0;
 }
 

@@ -34,8 +34,9 @@ typedef struct spar__place {
     const char *suffix;          /* ".weight", ".bias" or "" */
     int64_t rows, experts;       /* rows of ours in each tensor; tensors of the stack */
     int64_t before, all;         /* rows of the parts before; rows of the whole tensor */
-    int64_t head_dim, half;      /* of a row order by heads; half 0: rotary rows lie as they are */
+    int64_t head_dim, turned;    /* turned: rows of a head whose rotary pairs lie otherwise; 0 = none */
     int64_t cols, stride;        /* numbers of a row of ours in a tensor; from one row to the next */
+    bool to_adjacent;            /* ours are halves, theirs adjacent pairs; else the other way */
     bool transposed, halves;     /* halves: `experts` are the two of each row */
 } spar__place;
 /* Whether tensor e of the place holds our rows as columns. */

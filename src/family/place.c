@@ -98,12 +98,15 @@ spar_status spar__place_of(spar_model *m, const spar__tensor_rule *rules, const 
     place.transposed = rule && rule->form == SPAR__TRANSPOSED && p->n_dims > 1;
     const spar__shape *shape = spar__model_shape_of(m, p->name);
     place.head_dim = shape->head_dim;
-    if (rule && rule->form == SPAR__ROTARY) {
+    if (rule && (rule->form == SPAR__HALVES || rule->form == SPAR__ADJACENT)) {
         const json_t *position = spar__model_value(spar__model_config(m), "position");
-        if (strcmp(spar__model_kind(position, "pairs", "halves"), "halves") == 0)
-            place.half = shape->head_dim / 2;
+        bool ours = strcmp(spar__model_kind(position, "pairs", "halves"), "halves") == 0;
+        place.to_adjacent = rule->form == SPAR__ADJACENT;
+        if (ours == place.to_adjacent && strcmp(spar__model_kind(position, "kind", ""), "rotary") == 0)
+            place.turned =
+                (int64_t)(spar__model_real(position, "fraction", 1) * (double)shape->head_dim + 1e-6) / 2 * 2;
     }
-    if (rule && (rule->form == SPAR__PER_HEAD || place.half) && place.rows % shape->head_dim)
+    if (rule && (rule->form == SPAR__PER_HEAD || place.turned) && place.rows % shape->head_dim)
         return spar__fail(SPAR_ERR_CONFIG, "tensor '%s': %lld rows are no multiple of head_dim, %lld", p->name,
                           (long long)place.rows, (long long)shape->head_dim);
     *out = place;
@@ -114,9 +117,13 @@ int64_t spar__place_row(const spar__place *place, int64_t r) {
     const spar__tensor_rule *rule = place->rule;
     int64_t d = place->head_dim;
     if (rule && rule->form == SPAR__PER_HEAD) return (r / d * rule->parts + rule->part) * d + r % d;
-    if (place->half) {
-        int64_t j = r % d;
-        return place->before + r - j + (j < place->half ? 2 * j : 2 * (j - place->half) + 1);
+    if (place->turned) {
+        int64_t j = r % d, half = place->turned / 2;
+        int64_t there = j >= place->turned       ? j
+                        : !place->to_adjacent    ? j / 2 + j % 2 * half
+                        : j < half               ? 2 * j
+                                                 : 2 * (j - half) + 1;
+        return place->before + r - j + there;
     }
     return place->before + r;
 }

@@ -181,6 +181,40 @@ static void read_sequence(keys *k, json_t *m) {
     json_object_set_new(feedforward, "activation", json_string(gated ? "gelu-tanh" : "relu"));
 }
 
+/* What Spar itself wrote beside the common keys. */
+static spar_status own_section(const spar__gguf *file, json_t **section, json_t **source) {
+    spar__gguf_string text;
+    spar_config *config;
+    SPAR_TRY(spar__gguf_text(file, "spar.config", &text));
+    spar_status status = spar_config_parse(text.bytes, text.length, &config);
+    if (status) return spar__fail_within(status, "%s: spar.config", spar__gguf_path(file));
+    *section = json_incref(json_object_get(config->root, "model"));
+    *source = json_incref(json_object_get(config->root, "source"));
+    spar_config_free(config);
+    return *section ? SPAR_OK
+                    : spar__fail(SPAR_ERR_FORMAT, "%s: spar.config: no \"model\" section", spar__gguf_path(file));
+}
+
+/* {"family", "general": {"name", "license", …}, "chat_template"} */
+static json_t *collect(const spar__gguf *file, const spar__family *family) {
+    json_t *general = json_object(), *source = json_pack("{s:s, s:O}", "family", family->name, "general", general);
+    spar__gguf_string text;
+    for (size_t i = 0; i < spar__gguf_n_keys(file); i++) {
+        spar__gguf_value value;
+        const char *key = spar__gguf_key(file, i, &value);
+        if (strncmp(key, "general.", 8) != 0 || value.kind != SPAR__GGUF_STRING || !strcmp(key, "general.type") ||
+            !strcmp(key, "general.architecture"))
+            continue;
+        json_t *string = spar__gguf_text(file, key, &text) ? NULL : json_stringn(text.bytes, text.length);
+        if (string) json_object_set_new(general, key + 8, string);
+    }
+    json_decref(general);
+    if (spar__gguf_find(file, "tokenizer.chat_template", NULL) &&
+        !spar__gguf_text(file, "tokenizer.chat_template", &text))
+        json_object_set_new(source, "chat_template", json_stringn(text.bytes, text.length));
+    return source;
+}
+
 static spar_status section_of(const spar__gguf *file, const spar__family *family, json_t **out) {
     keys k = {.file = file, .architecture = family->gguf};
     json_t *m = json_loads(family->gguf_model, 0, NULL);
@@ -202,7 +236,9 @@ static spar_status open_weights(spar__gguf *file, const char *path, const spar__
         .path = path, .family = family, .rules = family->gguf_tensors, .file = file, .ignored = never};
     SPAR_TRY(spar__bind(&binding, m));
     SPAR_TRY(spar__model_prepare(m));
-    if (!spar__gguf_find(file, "tokenizer.ggml.model", NULL)) return SPAR_OK;
+    if (!spar__gguf_find(file, "tokenizer.ggml.model", NULL) ||
+        spar__gguf_text_is(file, "tokenizer.ggml.model", "none"))
+        return SPAR_OK;
     spar_tokenizer *tokenizer;
     SPAR_TRY(spar__tokenizer_from_gguf(file, &tokenizer));
     return spar__give_tokenizer(m, path, tokenizer);
@@ -210,26 +246,26 @@ static spar_status open_weights(spar__gguf *file, const char *path, const spar__
 
 spar_status spar__published_open(spar__gguf *file, const char *path, spar_model **out) {
     const spar__family *family = spar__family_of_gguf(file);
-    json_t *section = NULL;
+    json_t *section = NULL, *source = NULL;
     spar_model *m = NULL;
     char list[512];
     spar__family_list(list, sizeof list);
-    spar_status status = family ? section_of(file, family, &section)
-                                : spar__fail(SPAR_ERR_UNSUPPORTED,
+    spar_status status = !family                                      ? spar__fail(SPAR_ERR_UNSUPPORTED,
                                              "%s: key 'general.architecture': expected spar or that of a family: %s",
-                                             path, list);
+                                             path, list)
+                         : spar__gguf_find(file, "spar.config", NULL) ? own_section(file, &section, &source)
+                                                                      : section_of(file, family, &section);
     if (!status) status = spar__model_build(section, &m);
     json_decref(section);
     if (status) {
+        json_decref(source);
         spar__gguf_free(file);
         return status;
     }
+    spar__model_set_source(m, source ? source : collect(file, family));
     spar__model_adopt(m, file, NULL);
     status = open_weights(file, path, family, m);
     if (status) spar_model_free(m);
-    else {
-        spar__model_set_source(m, json_pack("{s:s}", "family", family->name));
-        *out = m;
-    }
+    else *out = m;
     return status;
 }

@@ -74,9 +74,6 @@ spar_status spar__choose_residual(const json_t *value, const char *where, const 
 const json_t *spar__of_layer(const json_t *value, int64_t layer);
 /* `base` with `over` put over it, object by object; an object of another kind replaces the whole. */
 json_t *spar__merged(const json_t *base, const json_t *over);
-/* The type in which a parameter of a model in `wanted` is stored: vectors, which are few, and rows
- * that no whole number of blocks fills stay f32. */
-spar__type spar__stored_type(const spar__param *param, spar__type wanted);
 /* Memory for all weights in a type. */
 spar_status spar__model_allocate(spar_model *model, spar__type type);
 

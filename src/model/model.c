@@ -186,6 +186,18 @@ void *spar__model_room(spar_model *m, size_t bytes) { return m->weights = spar__
 
 const json_t *spar__model_source(const spar_model *m) { return m->source; }
 
+const char *spar_model_chat_template(const spar_model *m) {
+    const json_t *t = json_object_get(m->source, "chat_template");
+    if (!t) t = json_object_get(json_object_get(m->source, "tokenizer_config"), "chat_template");
+    /* Several, by name: {"name": "default", "template": …}. */
+    for (size_t i = 0; json_is_array(t) && i < json_array_size(t); i++) {
+        const json_t *one = json_array_get(t, i);
+        const char *name = json_string_value(json_object_get(one, "name"));
+        if (name && strcmp(name, "default") == 0) return json_string_value(json_object_get(one, "template"));
+    }
+    return json_string_value(t);
+}
+
 void spar__model_set_source(spar_model *m, json_t *source) {
     json_decref(m->source);
     m->source = source;

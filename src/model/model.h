@@ -34,6 +34,8 @@ void *spar__model_room(spar_model *model, size_t bytes);
 spar_status spar__model_prepare(spar_model *model);
 /* What a model file of Spar's own holds; the file is taken over, also on failure. */
 spar_status spar__model_from_gguf(struct spar__gguf *file, const char *path, spar_model **out);
+/* Whether two models compute the same from the same weights, by what they are made of. */
+bool spar__model_same(const spar_model *a, const spar_model *b);
 /* The type in which weights of a GGUF type are computed with; false when there is none. */
 bool spar__model_type_of_gguf(int gguf_type, spar__type *out);
 int spar__model_gguf_type(spar__type type); /* and the other way */
@@ -43,6 +45,9 @@ const json_t *spar__model_source(const spar_model *model);
 void spar__model_set_source(spar_model *model, json_t *source);
 
 /* ---- Parameters ---- */
+/* The type in which a parameter of a model in `wanted` is stored: vectors, which are few, and rows
+ * that no whole number of blocks fills stay f32. */
+spar__type spar__stored_type(const spar__param *param, spar__type wanted);
 int spar__model_n_params(const spar_model *model);
 spar__param *spar__model_param(spar_model *model, int index); /* stable order; tied ones once */
 /* Weights as f32 in memory of our own, with gradients: what training needs. Idempotent. */

@@ -1,0 +1,50 @@
+/* Whether two models are made of the same parts. Weights are not looked at. */
+#include <math.h>
+#include <string.h>
+
+#include "model/inside.h"
+
+/* Options lie in zeroed memory, so that what is between their members is equal too. */
+static bool same_choice(const spar__choice *a, const spar__choice *b) {
+    return a->kind == b->kind && (!a->kind || memcmp(a->options, b->options, a->kind->options_size) == 0);
+}
+
+static bool same_norm(const spar__norm_layer *a, const spar__norm_layer *b) {
+    return !a->weight == !b->weight && !a->bias == !b->bias &&
+           (!a->weight || (a->eps == b->eps && a->center == b->center));
+}
+
+static bool same_block(const spar__block *a, const spar__block *b) {
+    return a->residual == b->residual && same_choice(&a->pattern, &b->pattern) &&
+           same_choice(&a->projection, &b->projection) && same_choice(&a->feedforward, &b->feedforward) &&
+           same_norm(&a->norm[0], &b->norm[0]) && same_norm(&a->norm[1], &b->norm[1]) &&
+           fabs(a->attention_scale - b->attention_scale) <= 1e-12 * fabs(a->attention_scale);
+}
+
+static bool same_stack(const spar__stack *a, const spar__stack *b) {
+    const spar__shape *s = &a->shape, *t = &b->shape;
+    if (s->d_model != t->d_model || s->n_layers != t->n_layers || s->context != t->context ||
+        s->vocab_size != t->vocab_size || s->n_heads != t->n_heads || s->n_kv_heads != t->n_kv_heads ||
+        s->head_dim != t->head_dim || s->bias != t->bias || s->output_bias != t->output_bias)
+        return false;
+    for (int64_t i = 0; i < s->n_layers; i++)
+        if (!same_block(&a->blocks[i], &b->blocks[i])) return false;
+    return a->embedding_scale == b->embedding_scale && same_choice(&a->position, &b->position) &&
+           same_norm(&a->embedding_norm, &b->embedding_norm) && same_norm(&a->final_norm, &b->final_norm);
+}
+
+static bool same_param(const spar__param *a, const spar__param *b) {
+    return strcmp(a->name, b->name) == 0 && a->n_dims == b->n_dims &&
+           memcmp(a->shape, b->shape, (size_t)a->n_dims * sizeof *a->shape) == 0;
+}
+
+bool spar__model_same(const spar_model *a, const spar_model *b) {
+    if (a->n_stacks != b->n_stacks || a->params.n_params != b->params.n_params ||
+        strcmp(a->architecture, b->architecture) != 0 || !same_choice(&a->head, &b->head))
+        return false;
+    for (int i = 0; i < a->n_stacks; i++)
+        if (!same_stack(&a->stacks[i], &b->stacks[i])) return false;
+    for (int i = 0; i < a->params.n_params; i++)
+        if (!same_param(a->params.params[i], b->params.params[i])) return false;
+    return true;
+}
