@@ -9,7 +9,8 @@
 static const char *const said[] = {
     "architecture", "vocab_size", "context", "d_model", "n_layers", "norm.eps", "attention.n_heads",
     "attention.n_kv_heads", "attention.head_dim", "attention.bias", "attention.output_bias", "attention.pattern",
-    "feedforward.d_ff", "feedforward.bias", "feedforward.experts", "feedforward.top_k", "position.base",
+    "feedforward.d_ff", "feedforward.bias", "feedforward.n_experts", "feedforward.top_k", "feedforward.expert.d_ff", "feedforward.balance",
+    "feedforward.jitter", "position.base",
     "position.scaling", "position.factor", "position.original_context",
     "position.low_freq_factor", "position.high_freq_factor", "head", NULL};
 
@@ -28,7 +29,7 @@ static void set_path(json_t *object, const char *path, const json_t *value) {
         json_object_set_new(object, part, full);
         inner = full;
     }
-    json_object_set(inner, dot + 1, (json_t *)value);
+    set_path(inner, dot + 1, value);
 }
 
 bool spar__gguf_can_say(const spar_model *m, const spar__family *family) {
@@ -93,7 +94,9 @@ spar_status spar__gguf_write_keys(spar__gguf_writer *w, const spar_model *model,
     bool rms = strcmp(spar__model_kind(m, "norm", "layer"), "rms") == 0;
     int64_t default_ff = strcmp(spar__model_kind(m, "feedforward", "dense"), "dense") ? (8 * s->d_model / 3 + 31) / 32 * 32
                                                                                   : 4 * s->d_model;
-    int64_t d_ff = spar__model_integer(m, "feedforward.d_ff", 0);
+    int64_t d_ff = spar__model_integer(m, "feedforward.d_ff", 0), experts = spar__model_integer(m, "feedforward.n_experts", 8);
+    bool mixed = strcmp(spar__model_kind(m, "feedforward", "dense"), "experts") == 0;
+    if (mixed) d_ff = spar__model_integer(m, "feedforward.expert.d_ff", 0);
     u32(&k, "vocab_size", s->vocab_size);
     u32(&k, "context_length", s->context);
     u32(&k, "embedding_length", s->d_model);
@@ -108,8 +111,8 @@ spar_status spar__gguf_write_keys(spar__gguf_writer *w, const spar_model *model,
     if (strcmp(spar__model_kind(m, "attention.pattern", "causal"), "band") == 0)
         u32(&k, "attention.sliding_window", spar__model_integer(m, "attention.pattern.width", 0));
     if (strcmp(spar__model_kind(m, "position", ""), "rotary") == 0) write_rope(&k, m, s->head_dim);
-    if (spar__model_integer(m, "feedforward.experts", 0)) {
-        u32(&k, "expert_count", spar__model_integer(m, "feedforward.experts", 0));
+    if (mixed) {
+        u32(&k, "expert_count", experts);
         u32(&k, "expert_used_count", spar__model_integer(m, "feedforward.top_k", 1));
     }
     return k.status;

@@ -130,7 +130,7 @@ static spar_status find(const spar__binding *b, const spar__place *place, const 
 enum { FILE_REAL = 4 }; /* bytes of an f32 in files; our real is double in one variant of the build */
 
 static spar__type type_for(const spar__param *p, const spar__foreign *t) {
-    return p->n_dims == 1 ? SPAR__F32 : t->type;
+    return p->vector ? SPAR__F32 : t->type;
 }
 
 static size_t alignment_of(spar__type type) {

@@ -24,13 +24,13 @@ static size_t own_row_bytes(const spar__param *p) {
 static void describe(const spar__param *p, const spar__place *place, spar__type type,
                      spar__outgoing_tensor *t) {
     bool whole = place->experts == 1 && place->all == place->rows && !place->transposed;
-    t->type = p->n_dims == 1 ? SPAR__F32 : type;
+    t->type = p->vector ? SPAR__F32 : type;
     if (whole) {
         t->n_dims = p->n_dims;
         memcpy(t->shape, p->shape, sizeof t->shape);
     } else {
-        t->n_dims = p->n_dims == 1 ? 1 : 2;
-        t->shape[0] = place->transposed ? cols_of(p) : place->all;
+        t->n_dims = p->vector ? 1 : 2; /* one of a stack of vectors is a row of it */
+        t->shape[0] = place->transposed || (p->vector && p->n_dims > 1) ? cols_of(p) : place->all;
         t->shape[1] = place->transposed ? place->all : cols_of(p);
     }
 }

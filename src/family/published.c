@@ -150,8 +150,15 @@ static void read_decoder(keys *k, json_t *m) {
     if (window)
         json_object_set_new(attention, "pattern", json_pack("{s:s, s:I}", "kind", "band", "width", window));
     json_t *feedforward = object_of(m, "feedforward");
-    json_object_set_new(feedforward, "d_ff", json_integer(integer(k, "feed_forward_length", SPAR__REQUIRED)));
-    json_object_set_new(feedforward, "bias", json_boolean(has_tensor(file, "blk.0.ffn_down.bias")));
+    int64_t d_ff = integer(k, "feed_forward_length", SPAR__REQUIRED), experts = integer(k, "expert_count", 0);
+    if (experts) {
+        json_object_set_new(object_of(feedforward, "expert"), "d_ff", json_integer(d_ff));
+        json_object_set_new(feedforward, "n_experts", json_integer(experts));
+        json_object_set_new(feedforward, "top_k", json_integer(integer(k, "expert_used_count", SPAR__REQUIRED)));
+    } else {
+        json_object_set_new(feedforward, "d_ff", json_integer(d_ff));
+        json_object_set_new(feedforward, "bias", json_boolean(has_tensor(file, "blk.0.ffn_down.bias")));
+    }
     if (strcmp(spar__model_kind(m, "position", ""), "rotary") == 0)
         read_rope(k, object_of(m, "position"), head_dim ? head_dim : heads ? d / heads : 0);
     if (!json_object_get(m, "head")) json_object_set_new(m, "head", json_string(is_tied(file) ? "tied" : "separate"));

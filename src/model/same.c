@@ -4,9 +4,26 @@
 
 #include "model/inside.h"
 
-/* Options lie in zeroed memory, so that what is between their members is equal too. */
+static bool same_choice(const spar__choice *a, const spar__choice *b);
+
+static bool same_option(const spar_option *o, const void *a, const void *b) {
+    switch (o->type) {
+    case SPAR_OPTION_INT: return *(const int64_t *)a == *(const int64_t *)b;
+    case SPAR_OPTION_REAL: return *(const double *)a == *(const double *)b;
+    case SPAR_OPTION_BOOL: return *(const bool *)a == *(const bool *)b;
+    case SPAR_OPTION_NAME: return *(const int *)a == *(const int *)b;
+    case SPAR_OPTION_KIND: return same_choice(a, b);
+    }
+    return false;
+}
+
 static bool same_choice(const spar__choice *a, const spar__choice *b) {
-    return a->kind == b->kind && (!a->kind || memcmp(a->options, b->options, a->kind->options_size) == 0);
+    if (a->kind != b->kind) return false;
+    /* Kinds without a table (patterns dealt over heads) are compared byte by byte. */
+    if (a->kind && !a->kind->options) return memcmp(a->options, b->options, a->kind->options_size) == 0;
+    for (const spar_option *o = a->kind ? a->kind->options : NULL; o && o->key; o++)
+        if (!same_option(o, (const char *)a->options + o->offset, (const char *)b->options + o->offset)) return false;
+    return true;
 }
 
 static bool same_norm(const spar__norm_layer *a, const spar__norm_layer *b) {
