@@ -46,9 +46,16 @@ json_t *spar__published_config(const spar_model *m, const spar__family *family) 
     return NULL;
 }
 
+/* Names with alternatives are read, not written. */
+static bool is_written(const spar__family *family) {
+    for (const spar__tensor_rule *r = family->tensors; r && r->ours; r++)
+        if (strchr(r->theirs, '|')) return false;
+    return family->read && family->tensors;
+}
+
 static bool can(const spar_model *m, const spar__family *family, bool gguf) {
     if (gguf) return family->gguf && spar__gguf_can_say(m, family);
-    json_t *config = family->read ? spar__published_config(m, family) : NULL;
+    json_t *config = is_written(family) ? spar__published_config(m, family) : NULL;
     json_decref(config);
     return config != NULL;
 }
