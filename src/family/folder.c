@@ -43,9 +43,42 @@ spar_status spar__family_translate(const char *path, const spar__family *family,
     return status;
 }
 
-/* {"family", "config", "generation_config", …} */
+/* "license" of the block between lines "---" that opens README.md on model pages. */
+static void read_license(const char *folder, json_t *general) {
+    enum { LARGEST = 1 << 22 };
+    char *path = spar__path_join(folder, "README.md"), *text = NULL;
+    size_t length;
+    if (path && spar__file_exists(path) && !spar__read_file(path, LARGEST, &text, &length) &&
+        strncmp(text, "---\n", 4) == 0) {
+        char *end = strstr(text + 4, "\n---"), *line = strstr(text, "\nlicense:");
+        if (end && line && line < end) {
+            line += strlen("\nlicense:") + strspn(line + strlen("\nlicense:"), " \"'");
+            json_t *name = json_stringn(line, strcspn(line, "\r\n\"' #"));
+            if (name) json_object_set_new(general, "license", name);
+        }
+    }
+    spar__free(text);
+    spar__free(path);
+}
+
+/* {"name", "license"}: the folder's own name, unless config.json says from where it came. */
+static json_t *read_general(const char *folder, const json_t *config) {
+    const char *name = json_string_value(json_object_get(config, "_name_or_path"));
+    if (!name || !*name) name = folder;
+    size_t end = strlen(name);
+    while (end > 1 && name[end - 1] == '/') end--;
+    size_t begin = end;
+    while (begin > 0 && name[begin - 1] != '/') begin--;
+    json_t *general = json_object(), *text = json_stringn(name + begin, end - begin);
+    if (text) json_object_set_new(general, "name", text);
+    read_license(folder, general);
+    return general;
+}
+
+/* {"family", "config", "general", "generation_config", …} */
 static spar_status collect(const char *folder, const spar__family *family, json_t *config, json_t **out) {
-    json_t *source = json_pack("{s:s, s:O}", "family", family->name, "config", config);
+    json_t *source = json_pack("{s:s, s:O, s:o}", "family", family->name, "config", config, "general",
+                               read_general(folder, config));
     if (!source) return SPAR_ERR_MEMORY;
     for (int i = 0; kept[i]; i++) {
         char name[64];

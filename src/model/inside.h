@@ -74,6 +74,8 @@ spar_status spar__choose_residual(const json_t *value, const char *where, const 
 const json_t *spar__of_layer(const json_t *value, int64_t layer);
 /* `base` with `over` put over it, object by object; an object of another kind replaces the whole. */
 json_t *spar__merged(const json_t *base, const json_t *over);
+/* Adds to a description where the model comes from, its tokenizer and its memory (about.c). */
+void spar__model_about(const spar_model *model, double weight_bytes, json_t *description);
 /* Memory for all weights in a type. */
 spar_status spar__model_allocate(spar_model *model, spar__type type);
 

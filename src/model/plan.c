@@ -130,6 +130,7 @@ spar_status spar_model_describe(const spar_model *m, char **json) {
         (json_int_t)((double)p.bytes_per_token * bytes / (double)(p.weight_bytes ? p.weight_bytes : 1)),
         "cache_bytes_per_1k", (json_int_t)p.cache_bytes_per_1k, "flops_per_token", p.flops_per_token,
         "layers", layers, "config", m->config);
+    if (o) spar__model_about(m, bytes, o);
     char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
     json_decref(o);
     *json = text ? spar__copy_string(text) : NULL;
