@@ -1,9 +1,9 @@
 /* The metadata of GGUF files of published architectures, from a "model" section. */
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "family/export.h"
+#include "family/rope_freqs.h"
 
 /* What the common keys say; the rest must be the family's fixed parts. */
 static const char *const said[] = {
@@ -118,7 +118,6 @@ spar_status spar__gguf_write_keys(spar__gguf_writer *w, const spar_model *model,
     return k.status;
 }
 
-/* What llama.cpp divides frequency i by, computed as its converter does. */
 spar_status spar__gguf_rope_factors(const spar_model *model, float **factors, int64_t *count) {
     const json_t *m = spar__model_config(model);
     const spar__shape *s = spar__model_shape(model);
@@ -131,13 +130,8 @@ spar_status spar__gguf_rope_factors(const spar_model *model, float **factors, in
     int64_t n = (int64_t)(spar__model_real(m, "position.fraction", 1) * (double)s->head_dim + 1e-6);
     float *out = spar__array((size_t)(n / 2) + 1, sizeof *out);
     if (!out) return SPAR_ERR_MEMORY;
-    for (int64_t i = 0; i < n / 2; i++) {
-        double wave = 2 * M_PI * pow(base, 2.0 * (double)i / (double)n);
-        double smooth = (context / wave - low) / (high - low);
-        out[i] = wave < context / high  ? 1
-                 : wave > context / low ? (float)factor
-                                        : (float)(1 / ((1 - smooth) / factor + smooth));
-    }
+    for (int64_t i = 0; i < n / 2; i++)
+        out[i] = (float)spar__llama3_factor(base, i, n, factor, low, high, context);
     *factors = out;
     *count = n / 2;
     return SPAR_OK;

@@ -6,6 +6,7 @@
 
 #include "family/mapping.h"
 #include "family/open.h"
+#include "family/rope_freqs.h"
 #include "token/gguf.h"
 
 /* Reads keys "ARCHITECTURE.KEY"; the first failure is kept. */
@@ -88,6 +89,7 @@ static void read_rope(keys *k, json_t *position, int64_t head_dim) {
     if (turned != head_dim && head_dim > 0)
         json_object_set_new(position, "fraction", json_real((double)turned / (double)head_dim));
     spar__gguf_string type;
+    if (!k->status) k->status = spar__rope_freqs_read(k->file, position, turned);
     if (!has(k, "rope.scaling.type") || k->status) return;
     k->status = spar__gguf_text(k->file, full(k, "rope.scaling.type", name), &type);
     if (k->status || (type.length == 4 && !memcmp(type.bytes, "none", 4))) return;
