@@ -13,6 +13,7 @@ static bool same_option(const spar_option *o, const void *a, const void *b) {
     case SPAR_OPTION_BOOL: return *(const bool *)a == *(const bool *)b;
     case SPAR_OPTION_NAME: return *(const int *)a == *(const int *)b;
     case SPAR_OPTION_KIND: return same_choice(a, b);
+    case SPAR_OPTION_INTS: return memcmp(a, b, sizeof(spar_ints)) == 0;
     }
     return false;
 }
