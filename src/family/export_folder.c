@@ -109,7 +109,13 @@ static spar_status write_tokenizer(spar__export *e, const char *folder) {
     if (!tokenizer) return SPAR_OK;
     SPAR_TRY(spar__tokenizer_save_folder(tokenizer, json_object_get(source, "tokenizer_config"),
                                          spar_model_chat_template(e->model), folder));
-    return map ? write_json(folder, "special_tokens_map.json", map) : SPAR_OK;
+    if (map) SPAR_TRY(write_json(folder, "special_tokens_map.json", map));
+    const char *chat = json_string_value(json_object_get(source, "chat_template"));
+    if (!chat || !json_object_get(source, "tokenizer_config")) return SPAR_OK;
+    char *path = spar__path_join(folder, "chat_template.jinja");
+    spar_status status = path ? spar__write_file(path, chat, strlen(chat)) : SPAR_ERR_MEMORY;
+    spar__free(path);
+    return status;
 }
 
 static spar_status write_all(spar__export *e, const char *folder) {
@@ -127,7 +133,7 @@ static spar_status write_all(spar__export *e, const char *folder) {
 static void remove_folder(const char *folder) {
     static const char *const names[] = {"model.safetensors", "config.json",         "generation_config.json",
                                         "tokenizer.json",    "tokenizer.model",     "tokenizer_config.json",
-                                        "special_tokens_map.json", NULL};
+                                        "special_tokens_map.json", "chat_template.jinja",   NULL};
     for (int i = 0; names[i]; i++) {
         char *path = spar__path_join(folder, names[i]);
         if (path) unlink(path);

@@ -75,6 +75,23 @@ static json_t *read_general(const char *folder, const json_t *config) {
     return general;
 }
 
+/* Newer folders have the chat template in a file of its own. */
+static spar_status read_chat_template(const char *folder, json_t *source) {
+    enum { LARGEST = 1 << 22 };
+    char *path = spar__path_join(folder, "chat_template.jinja"), *text;
+    size_t length;
+    spar_status status = path ? SPAR_OK : SPAR_ERR_MEMORY;
+    if (!status && spar__file_exists(path)) {
+        status = spar__read_file(path, LARGEST, &text, &length);
+        json_t *template = status ? NULL : json_stringn(text, length);
+        if (!status && !template) status = spar__fail(SPAR_ERR_FORMAT, "%s: not UTF-8", path);
+        if (template) json_object_set_new(source, "chat_template", template);
+        if (!status) spar__free(text);
+    }
+    spar__free(path);
+    return status;
+}
+
 /* {"family", "config", "general", "generation_config", …} */
 static spar_status collect(const char *folder, const spar__family *family, json_t *config, json_t **out) {
     json_t *source = json_pack("{s:s, s:O, s:o}", "family", family->name, "config", config, "general",
@@ -88,8 +105,10 @@ static spar_status collect(const char *folder, const spar__family *family, json_
         if (status) return json_decref(source), status;
         if (value) json_object_set_new(source, kept[i], value);
     }
-    *out = source;
-    return SPAR_OK;
+    spar_status status = read_chat_template(folder, source);
+    if (status) json_decref(source);
+    else *out = source;
+    return status;
 }
 
 static spar_status open_tokenizer(const char *folder, spar_model *m) {
