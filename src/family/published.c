@@ -62,8 +62,7 @@ static const char *const known[] = {
     "attention.layer_norm_epsilon", "attention.layer_norm_rms_epsilon", "attention.sliding_window",
     "rope.freq_base", "rope.dimension_count", "rope.scaling.type", "rope.scaling.factor",
     "rope.scaling.original_context_length", "rope.scaling.attn_factor", "rope.scaling.finetuned",
-    "rope.scaling.yarn_log_multiplier", "vocab_size", "expert_count", "expert_used_count",
-    "expert_feed_forward_length", "tensor_data_layout", "use_parallel_residual",
+    "vocab_size", "expert_count", "expert_used_count", "expert_feed_forward_length", "tensor_data_layout",
     "attention.causal", "attention.relative_buckets_count", "decoder_start_token_id", "decoder_block_count",
     "pooling_type", NULL};
 
@@ -104,6 +103,11 @@ static void read_rope(keys *k, json_t *position, int64_t head_dim) {
     json_object_set_new(position, "factor", json_real(number(k, "rope.scaling.factor", 1)));
     int64_t original = integer(k, "rope.scaling.original_context_length", 0);
     if (original) json_object_set_new(position, "original_context", json_integer(original));
+    /* There it multiplies yarn's own factor of sines and cosines; ours replaces it. */
+    double attention = number(k, "rope.scaling.attn_factor", 1), factor = spar__model_real(position, "factor", 1);
+    if (!linear && attention != 1)
+        json_object_set_new(position, "attention_factor",
+                            json_real(attention * (factor > 1 ? 1 + 0.1 * log(factor) : 1)));
 }
 
 static bool has_tensor(const spar__gguf *file, const char *name) { return spar__gguf_tensor_find(file, name) != NULL; }
@@ -154,7 +158,8 @@ static void read_decoder(keys *k, json_t *m) {
     json_t *feedforward = object_of(m, "feedforward");
     int64_t d_ff = integer(k, "feed_forward_length", SPAR__REQUIRED), experts = integer(k, "expert_count", 0);
     if (experts) {
-        json_object_set_new(object_of(feedforward, "expert"), "d_ff", json_integer(d_ff));
+        json_object_set_new(object_of(feedforward, "expert"), "d_ff",
+                            json_integer(integer(k, "expert_feed_forward_length", d_ff)));
         json_object_set_new(feedforward, "n_experts", json_integer(experts));
         json_object_set_new(feedforward, "top_k", json_integer(integer(k, "expert_used_count", SPAR__REQUIRED)));
     } else {
