@@ -159,9 +159,14 @@ typedef struct spar_batches_options {
     uint64_t seed;
     spar_batches_order order;
     const char *objective; /* a name of src/data/objective.def; NULL = "causal" */
+    /* masked, denoise: share of the tokens that are hidden (0 = 0.15), mean length of the hidden spans
+     * (denoise; 0 = 3), the ids below which tokens lie, and the mask's or the decoder's first id. Spans are
+     * told by the ids vocab_size − 1, vocab_size − 2, …: T5's sentinels. */
+    double noise, span;
+    int32_t vocab_size, special;
 } spar_batches_options;
 #define SPAR_BATCHES_OPTIONS                                                                       \
-    ((spar_batches_options){SPAR_DATA_TRAIN, 0, 1, 0, SPAR_ORDER_SHUFFLED, NULL})
+    ((spar_batches_options){SPAR_DATA_TRAIN, 0, 1, 0, SPAR_ORDER_SHUFFLED, NULL, 0, 0, 0, 0})
 
 typedef struct spar_batches spar_batches;
 
@@ -193,9 +198,14 @@ typedef struct spar_batch {
     int32_t *inputs;
     int32_t *targets; /* -1 where nothing is predicted */
     int32_t *first;   /* as above; NULL is fine */
+    int32_t *source;  /* [batch, source] what the encoder reads, where the objective has one */
 } spar_batch;
+/* Tokens of a row of inputs, targets and first (causal: options.length), and of source (0 = none). */
+void spar_batches_shape(const spar_batches *batches, size_t *length, size_t *source);
 /* Batch `index` as the objective wants it. causal: inputs and targets are the rows without their
- * last and first token. Any thread. */
+ * last and first token. masked (Devlin et al. 2019): of the tokens that are chosen 80 % become the mask, 10 %
+ * another token, and these are the targets. denoise (Raffel et al. 2020): spans are taken out of the source
+ * and are what the decoder says. Any thread. */
 spar_status spar_batches_fill(const spar_batches *batches, uint64_t index, spar_batch *batch);
 
 #ifdef __cplusplus

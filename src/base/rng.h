@@ -16,6 +16,7 @@ typedef enum spar__rng_purpose {
     SPAR__RNG_NOISE,    /* a: step, b: site */
     SPAR__RNG_ROTATION, /* a: layer, b: head */
     SPAR__RNG_TEST,
+    SPAR__RNG_MASK, /* a: epoch, b: row */
     SPAR__RNG_BLOCKS, /* a: layer and head, b: block of the queries */
 } spar__rng_purpose;
 

@@ -33,7 +33,7 @@ static spar_status find_objective(const char *name, const spar__objective **out)
 }
 
 static spar_status make(const spar_batches_options *options, spar_batches **out) {
-    const spar__objective *objective;
+    const spar__objective *objective = NULL;
     SPAR_TRY(find_objective(options->objective ? options->objective : "causal", &objective));
     if (!options->length || options->length > INT32_MAX - 1)
         return spar__fail(SPAR_ERR_ARGUMENT, "length: found %zu, expected 1 or more",
@@ -47,6 +47,12 @@ static spar_status make(const spar_batches_options *options, spar_batches **out)
     b->options.objective = objective->name;
     b->objective = objective;
     b->slack = 1;
+    b->width = options->length;
+    spar_status status = objective->shape ? objective->shape(&b->options, &b->width, &b->source) : SPAR_OK;
+    if (status) {
+        spar__free(b);
+        return status;
+    }
     *out = b;
     return SPAR_OK;
 }
@@ -88,6 +94,11 @@ spar_status spar_batches_from_rows(const int32_t *tokens, uint64_t n_rows,
 
 void spar_batches_free(spar_batches *batches) {
     spar__free(batches);
+}
+
+void spar_batches_shape(const spar_batches *batches, size_t *length, size_t *source) {
+    *length = batches->width;
+    *source = batches->source;
 }
 
 uint64_t spar_batches_rows(const spar_batches *batches) {

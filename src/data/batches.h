@@ -7,6 +7,9 @@
 /* What makes a batch's arrays from rows: one file in objective/ and one line in objective.def. */
 typedef struct spar__objective {
     const char *name;
+    /* Tokens of a row's inputs, and of its source (encoder–decoders); NULL: `length`, and none. Where the
+     * options do not suffice, the length becomes 0 and the message says why. */
+    spar_status (*shape)(const spar_batches_options *options, size_t *length, size_t *source);
     /* Fills row r of `batch` from row `row` of `epoch`. */
     spar_status (*fill)(const spar_batches *batches, uint64_t epoch, uint64_t row, size_t r,
                         spar_batch *batch);
@@ -21,6 +24,7 @@ struct spar_batches {
     const spar__objective *objective;
     const spar_data *data; /* NULL with rows in memory */
     const int32_t *tokens; /* the rows in memory */
+    size_t width, source;  /* of the rows that the objective makes */
     uint64_t rows, slack;  /* slack: rows of an epoch begin at 0 … slack - 1 tokens */
 };
 

@@ -144,6 +144,26 @@ static spar_status check_tokens(const spar__run *run) {
     return SPAR_OK;
 }
 
+/* Decoders predict the next token, encoders masked ones, and encoder–decoders what was taken out of the source. */
+static spar_status choose_objective(const spar__run *run, const spar__train_settings *set, spar_batches_options *b) {
+    const char *architecture = spar_model_architecture(run->model);
+    const char *wanted = strcmp(architecture, "encoder") == 0           ? "masked"
+                         : strcmp(architecture, "encoder-decoder") == 0 ? "denoise"
+                                                                        : "causal";
+    b->objective = set->objective ? set->objective : wanted;
+    if (strcmp(wanted, "denoise") == 0 ? strcmp(b->objective, wanted) != 0 : strcmp(b->objective, "denoise") == 0)
+        return spar__fail(SPAR_ERR_CONFIG, "train.objective: found '%s', expected '%s' for model.architecture '%s'",
+                          b->objective, wanted, architecture);
+    b->vocab_size = spar_model_vocab_size(run->model);
+    b->noise = set->noise;
+    b->span = set->span;
+    int32_t start = spar_model_start(run->model), last = b->vocab_size - 1;
+    b->special = strcmp(b->objective, "denoise") == 0 ? (start < 0 ? 0 : start)
+                 : set->mask_id < 0                   ? last
+                                                      : (int32_t)set->mask_id;
+    return SPAR_OK;
+}
+
 static spar_status make_batches(spar__run *run, const spar__train_settings *set) {
     const spar_train_options *o = run->options;
     spar_batches_options b = SPAR_BATCHES_OPTIONS;
@@ -151,7 +171,7 @@ static spar_status make_batches(spar__run *run, const spar__train_settings *set)
     b.batch = (size_t)set->batch;
     b.seed = (uint64_t)set->seed;
     b.order = o->order;
-    b.objective = set->objective;
+    SPAR_TRY(choose_objective(run, set, &b));
     if (!o->data) return spar_batches_from_rows(run->tokens, run->n_rows, &b, &run->train);
     SPAR_TRY(spar_batches_create(o->data, &b, &run->train));
     b.split = SPAR_DATA_VALID;

@@ -18,7 +18,9 @@ typedef struct spar__train_settings {
     bool recompute, isolate_documents;
     int64_t seed, checkpoint_every, keep, eval_every, eval_batches, sample_every;
     const char *sample_prompt; /* owned by the section */
-    const char *objective;     /* likewise; NULL = causal */
+    double noise, span;
+    int64_t mask_id;
+    const char *objective;     /* likewise; NULL = what the architecture is made for */
     spar__schedule schedule;
 } spar__train_settings;
 

@@ -18,6 +18,13 @@ static spar_status make_params(spar__trainer *t, const json_t *section) {
     return status;
 }
 
+static void lay_out_rows(spar__sequence *sequences, int32_t *positions, int64_t n, int64_t length) {
+    for (int64_t b = 0; b < n; b++) {
+        sequences[b] = (spar__sequence){.begin = b * length, .count = length};
+        for (int64_t i = 0; i < length; i++) positions[b * length + i] = (int32_t)i;
+    }
+}
+
 spar_status spar__trainer_create(spar__trainer *t, const spar__train_settings *set,
                                  const json_t *section, spar_model *model, spar_batches *train,
                                  spar_batches *valid) {
@@ -26,8 +33,9 @@ spar_status spar__trainer_create(spar__trainer *t, const spar__train_settings *s
     spar__model_set_recompute(model, set->recompute);
     spar__model_set_dropout(model, set->dropout);
     SPAR_TRY(make_params(t, section));
-    size_t rows;
-    if (!spar__mul((size_t)set->batch, (size_t)set->length, &rows))
+    size_t rows, sources, length, source;
+    spar_batches_shape(train, &length, &source);
+    if (!spar__mul((size_t)set->batch, length, &rows) || !spar__mul((size_t)set->batch, source, &sources))
         return spar__fail(SPAR_ERR_LIMIT, "train.batch · train.length: too large");
     t->arena = spar__arena_create(ARENA_BLOCK);
     t->observer = spar__observer_create();
@@ -36,13 +44,23 @@ spar_status spar__trainer_create(spar__trainer *t, const spar__train_settings *s
     t->batch.inputs = spar__array(rows, sizeof(int32_t));
     t->batch.targets = spar__array(rows, sizeof(int32_t));
     t->batch.first = spar__array(rows, sizeof(int32_t));
+    t->batch.source = spar__array(sources + 1, sizeof(int32_t));
+    t->source_sequences = spar__array((size_t)set->batch, sizeof *t->source_sequences);
+    t->source_positions = spar__array(sources + 1, sizeof(int32_t));
     if (!t->arena || !t->observer || !t->sequences || !t->positions || !t->batch.inputs ||
-        !t->batch.targets || !t->batch.first)
+        !t->batch.targets || !t->batch.first || !t->batch.source || !t->source_sequences || !t->source_positions)
         return SPAR_ERR_MEMORY;
-    for (int64_t b = 0; b < set->batch; b++) {
-        t->sequences[b] = (spar__sequence){.begin = b * set->length, .count = set->length};
-        for (int64_t i = 0; i < set->length; i++) t->positions[b * set->length + i] = (int32_t)i;
-    }
+    lay_out_rows(t->sequences, t->positions, set->batch, (int64_t)length);
+    lay_out_rows(t->source_sequences, t->source_positions, set->batch, (int64_t)source);
+    t->rows = (spar__rows){.n_rows = (int64_t)rows,
+                           .n_sequences = (int)set->batch,
+                           .sequences = t->sequences,
+                           .positions = t->positions,
+                           .first = set->isolate_documents ? t->batch.first : NULL};
+    t->sources = (spar__rows){.n_rows = (int64_t)sources,
+                              .n_sequences = (int)set->batch,
+                              .sequences = t->source_sequences,
+                              .positions = t->source_positions};
     return SPAR_OK;
 }
 
@@ -55,6 +73,9 @@ void spar__trainer_free(spar__trainer *t) {
     spar__free(t->batch.inputs);
     spar__free(t->batch.targets);
     spar__free(t->batch.first);
+    spar__free(t->batch.source);
+    spar__free(t->source_sequences);
+    spar__free(t->source_positions);
     *t = (spar__trainer){0};
 }
 
@@ -74,19 +95,15 @@ static spar__pass begin_pass(spar__trainer *t, const spar__rows *rows, bool trai
                         .rows = rows};
 }
 
-static spar__rows rows_of(const spar__trainer *t) {
-    return (spar__rows){.n_rows = t->set.batch * t->set.length,
-                        .n_sequences = (int)t->set.batch,
-                        .sequences = t->sequences,
-                        .positions = t->positions,
-                        .first = t->set.isolate_documents ? t->batch.first : NULL};
+static spar__tensor *hidden_of(spar__trainer *t, spar__pass *pass) {
+    if (t->sources.n_rows) spar__model_encode(pass, t->model, &t->sources, t->batch.source);
+    return spar__model_hidden(pass, t->model, t->batch.inputs);
 }
 
 /* Forward and backward of micro-batch `index` of the run: its mean loss in nats. */
 static spar_status micro_batch(spar__trainer *t, uint64_t index, double *loss) {
     SPAR_TRY(spar_batches_fill(t->train, index, &t->batch));
-    spar__rows rows = rows_of(t);
-    spar__pass pass = begin_pass(t, &rows, true, index);
+    spar__pass pass = begin_pass(t, &t->rows, true, index);
     pass.observer = t->observer;
     pass.loss_scale = 1.0 / (double)t->set.accumulation;
     spar__loss_options options = {.smoothing = t->set.label_smoothing,
@@ -95,7 +112,7 @@ static spar_status micro_batch(spar__trainer *t, uint64_t index, double *loss) {
                                   .scale = pass.loss_scale};
     double sum = 0;
     int64_t count = 0;
-    spar__tensor *hidden = spar__model_hidden(&pass, t->model, t->batch.inputs);
+    spar__tensor *hidden = hidden_of(t, &pass);
     spar__model_loss(&pass, t->model, hidden, t->batch.targets, &options, &sum, &count);
     spar__run_backward(&pass, NULL);
     SPAR_TRY(pass.status);
@@ -140,7 +157,6 @@ spar_status spar__trainer_evaluate(spar__trainer *t, double *loss) {
     if (!t->valid || !t->set.eval_batches) return SPAR_OK;
     uint64_t batches = spar_batches_rows(t->valid) / (uint64_t)t->set.batch;
     if (batches > (uint64_t)t->set.eval_batches) batches = (uint64_t)t->set.eval_batches;
-    spar__rows rows = rows_of(t);
     spar__loss_options options = {.logit_scale = 1};
     double total = 0;
     int64_t tokens = 0;
@@ -148,8 +164,8 @@ spar_status spar__trainer_evaluate(spar__trainer *t, double *loss) {
         double sum = 0;
         int64_t count = 0;
         SPAR_TRY(spar_batches_fill(t->valid, i, &t->batch));
-        spar__pass pass = begin_pass(t, &rows, false, i);
-        spar__tensor *hidden = spar__model_hidden(&pass, t->model, t->batch.inputs);
+        spar__pass pass = begin_pass(t, &t->rows, false, i);
+        spar__tensor *hidden = hidden_of(t, &pass);
         spar__model_loss(&pass, t->model, hidden, t->batch.targets, &options, &sum, &count);
         SPAR_TRY(pass.status);
         total += sum;

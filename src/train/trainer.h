@@ -17,6 +17,9 @@ typedef struct spar__trainer {
     spar__arena *arena;
     spar__sequence *sequences; /* [batch] */
     int32_t *positions;        /* [batch · length] */
+    spar__sequence *source_sequences; /* those of what the encoder reads, where the objective has that */
+    int32_t *source_positions;
+    spar__rows rows, sources;
     spar_batch batch;
     spar__observer *observer;
     uint64_t step; /* steps done */

@@ -10,4 +10,4 @@ static spar_status fill(const spar_batches *b, uint64_t epoch, uint64_t row, siz
     return SPAR_OK;
 }
 
-const spar__objective spar__objective_causal = {"causal", fill};
+const spar__objective spar__objective_causal = {.name = "causal", .fill = fill};
