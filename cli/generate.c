@@ -10,7 +10,7 @@ typedef struct job {
     const char *model, *prompt, *tokens, *cache_type, *source, *early;
     int64_t max_tokens, context, beams, n_best;
     double length_penalty;
-    bool ignore_eos;
+    bool ignore_eos, lookup;
     cli_list stops, biases;
     spar_sampler_options sampler;
 } job;
@@ -176,6 +176,7 @@ static int run(const job *j, const spar_model *model) {
     o.stops = j->stops.items;
     o.n_stops = (size_t)j->stops.count;
     o.ignore_eos = j->ignore_eos;
+    o.lookup = j->lookup;
     o.on_text = cli.json || !text ? watch : show;
     if (!cli.json && j->prompt) show(NULL, j->prompt, strlen(j->prompt));
     status = spar_session_create(model, &so, &session);
@@ -226,6 +227,7 @@ int cmd_generate(int argc, char **argv) {
         {"early-stopping", CLI_TEXT, &j.early, "RULE", "of beams: heuristic, early or never (heuristic)", false},
         {"stop", CLI_LIST, &j.stops, "S", "text that ends the generation", false},
         {"ignore-eos", CLI_FLAG, &j.ignore_eos, NULL, "special tokens are ordinary ones", false},
+        {"lookup", CLI_FLAG, &j.lookup, NULL, "drafts from the text itself: sooner where it repeats", false},
         {"cache-type", CLI_TEXT, &j.cache_type, "T", "f32, bf16 or f16 (f32)", false},
         {0},
     };

@@ -43,6 +43,20 @@ spar_status spar_eval_data(const spar_model *model, const spar_data *data, spar_
 spar_status spar_eval_target(const spar_model *model, const int32_t *source, size_t n_source,
                              const int32_t *tokens, size_t count, spar_evaluation *out);
 
+/* The ids that spar_eval_text predicts, its first included; the caller frees them with spar_free. */
+spar_status spar_eval_text_ids(const spar_model *model, const char *text, size_t length, int32_t **ids,
+                               size_t *count);
+
+/* Two models on the same tokens, in windows of 512. */
+typedef struct spar_comparison {
+    uint64_t tokens;
+    double nll[2];     /* mean nats per token of each */
+    double divergence; /* mean Kullback–Leibler divergence of the second from the first, nats */
+    double agreement;  /* share of tokens where both find the same token the most probable */
+} spar_comparison;
+spar_status spar_eval_compare(const spar_model *first, const spar_model *second, const int32_t *tokens,
+                              size_t count, const spar_progress *progress, spar_comparison *out);
+
 #ifdef __cplusplus
 }
 #endif

@@ -31,10 +31,36 @@ spar_status spar_session_feed(spar_session *session, const int32_t *tokens, size
 /* Encoder–decoders: what the encoder reads, before the first tokens are fed. Its output is made once and
  * kept; the session becomes empty. */
 spar_status spar_session_source(spar_session *session, const int32_t *tokens, size_t count);
+/* Appends up to `chunk` tokens and gives the logits after each: *logits [count, vocab_size]. */
+spar_status spar_session_feed_each(spar_session *session, const int32_t *tokens, size_t count,
+                                   const float **logits);
+/* Cuts the sequence back to its first `length` tokens. SPAR_ERR_LIMIT where layers that look back only
+ * so far no longer hold what the next token would see. */
+spar_status spar_session_cut(spar_session *session, int64_t length);
 int64_t spar_session_position(const spar_session *session); /* tokens fed so far */
 int64_t spar_session_context(const spar_session *session);
 uint64_t spar_session_cache_bytes(const spar_session *session);
 void spar_session_reset(spar_session *session); /* to the empty sequence */
+
+/* ---- Several sequences together ----
+ * Weights are read once for all that are fed together. With weights in blocks (q8_0 …) a sequence's
+ * logits have the same bits as alone; with others as long as at most 16 tokens are fed together. */
+typedef struct spar_batch spar_batch;
+typedef struct spar_batch_item {
+    int slot; /* each at most once in a call */
+    const int32_t *tokens;
+    size_t count; /* 1 to the options' chunk */
+    const float *logits; /* out: [vocab_size] after the last token, valid until the next call */
+} spar_batch_item;
+/* Room for n_slots sequences of options->context tokens each. */
+spar_status spar_batch_create(const spar_model *model, const spar_session_options *options, int n_slots,
+                              spar_batch **out);
+void spar_batch_free(spar_batch *batch);
+/* Appends tokens to some of the sequences. On failure all are as before. */
+spar_status spar_batch_feed(spar_batch *batch, spar_batch_item *items, size_t n_items);
+int64_t spar_batch_length(const spar_batch *batch, int slot);
+/* Cuts a sequence back, as spar_session_cut; to 0 empties the slot. */
+spar_status spar_batch_cut(spar_batch *batch, int slot, int64_t length);
 
 /* ---- Sampling ---------------------------------------------------------------------------------
  * The steps are taken in the order of the members; each one's start value leaves all as it is. */
@@ -80,6 +106,7 @@ typedef struct spar_generate_options {
     int64_t max_tokens;         /* new tokens; 0 = until the context is full */
     const char *const *stops;   /* text that ends the generation and is not part of it */
     size_t n_stops;
+    int lookup; /* drafts are taken from the text itself: the same tokens, sooner where text repeats */
     int ignore_eos;             /* special tokens are ordinary ones */
     /* Receives text as it is known: whole UTF-8 characters only, never the beginning of a stop text.
      * Return nonzero to end. May be NULL. */
@@ -94,6 +121,7 @@ typedef struct spar_generation {
     char *text; /* theirs, up to a stop text; "" without a tokenizer */
     const char *finish; /* "length", "stop", "eos" or "cancelled" */
     size_t prompt_tokens;
+    uint64_t drafted, accepted; /* tokens, with `lookup` */
     double prompt_seconds, decode_seconds;
 } spar_generation;
 

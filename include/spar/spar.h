@@ -34,6 +34,7 @@
 #include "spar/memory.h"
 #include "spar/metrics.h"
 #include "spar/model.h"
+#include "spar/quantize.h"
 #include "spar/pattern.h"
 #include "spar/plot.h"
 #include "spar/report.h"

@@ -97,8 +97,8 @@ spar_status spar_eval_target(const spar_model *model, const int32_t *source, siz
     return SPAR_OK;
 }
 
-spar_status spar_eval_text(const spar_model *model, const char *text, size_t length,
-                           const spar_eval_options *options, spar_evaluation *out) {
+spar_status spar_eval_text_ids(const spar_model *model, const char *text, size_t length, int32_t **out,
+                               size_t *out_count) {
     const spar_tokenizer *tokenizer = spar_model_tokenizer(model);
     if (!tokenizer)
         return spar__fail(SPAR_ERR_ARGUMENT, "the model has no tokenizer: give token ids instead of text");
@@ -107,14 +107,23 @@ spar_status spar_eval_text(const spar_model *model, const char *text, size_t len
     SPAR_TRY(spar_tokenizer_encode(tokenizer, text, length, 0, &ids, &count));
     size_t lead = eos >= 0 ? 1 : 0;
     int32_t *all = spar__array(count + 1, sizeof *all);
-    spar_status status = all ? SPAR_OK : SPAR_ERR_MEMORY;
-    if (!status) {
+    if (all) {
         all[0] = eos;
         memcpy(all + lead, ids, count * sizeof *ids);
-        status = spar_eval_tokens(model, all, count + lead, length, options, out);
+        *out = all;
+        *out_count = count + lead;
     }
-    spar__free(all);
     spar_free(ids);
+    return all ? SPAR_OK : SPAR_ERR_MEMORY;
+}
+
+spar_status spar_eval_text(const spar_model *model, const char *text, size_t length,
+                           const spar_eval_options *options, spar_evaluation *out) {
+    int32_t *ids;
+    size_t count;
+    SPAR_TRY(spar_eval_text_ids(model, text, length, &ids, &count));
+    spar_status status = spar_eval_tokens(model, ids, count, length, options, out);
+    spar__free(ids);
     return status;
 }
 

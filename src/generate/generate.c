@@ -5,6 +5,7 @@
 #include "base/cpu.h"
 #include "base/text.h"
 #include "model/model.h"
+#include "generate/lookup.h"
 #include "generate/session.h"
 
 enum { MAX_TEXT = 1 << 28 };
@@ -17,6 +18,7 @@ typedef struct state {
     size_t valid;      /* bytes of raw that are in text */
     size_t shown;      /* bytes of text that were let out */
     bool stopped, cancelled;
+    spar__lookup lookup;
 } state;
 
 /* Moves whole characters from raw to text; at the end also what never became one, as U+FFFD. */
@@ -97,11 +99,18 @@ static spar_status run(spar_session *session, state *g, spar_sampler *sampler, s
             out->finish = g->stopped ? "stop" : "cancelled";
             break;
         }
-        if (spar_session_position(session) == spar_session_context(session)) break;
+        size_t ahead = g->lookup.n - g->lookup.used;
+        if (spar_session_position(session) - (int64_t)ahead == spar_session_context(session)) break;
         if (g->o->max_tokens > 0 && count + 1 - prompt >= (size_t)g->o->max_tokens) break;
-        SPAR_TRY(spar_session_feed(session, &token, 1, &logits));
+        if (g->o->lookup)
+            SPAR_TRY(spar__lookup_feed(&g->lookup, session, (const int32_t *)(void *)history->bytes, count + 1,
+                                       &logits));
+        else SPAR_TRY(spar_session_feed(session, &token, 1, &logits));
     }
     out->decode_seconds = spar__seconds() - begin;
+    out->drafted = g->lookup.drafted;
+    out->accepted = g->lookup.accepted;
+    SPAR_TRY(spar__lookup_end(&g->lookup, session));
     return g->stopped ? SPAR_OK : let_out(g, true);
 }
 

@@ -12,7 +12,10 @@ struct spar_session {
     spar__arena *arena;
     int32_t *positions; /* [chunk] */
     float *logits;      /* [vocab_size] */
+    float *each;        /* [n_each, vocab_size], or NULL */
+    size_t n_each;
     int64_t context, chunk, position, source;
+    int64_t longest; /* position has been */
     spar__type type;
 };
 
@@ -52,13 +55,25 @@ void spar_session_free(spar_session *s) {
     spar__arena_free(s->arena);
     spar__free(s->positions);
     spar__free(s->logits);
+    spar__free(s->each);
     spar__free(s);
 }
 
 const spar_model *spar__session_model(const spar_session *s) { return s->model; }
 int64_t spar_session_position(const spar_session *s) { return s->position; }
 int64_t spar_session_context(const spar_session *s) { return s->context; }
-void spar_session_reset(spar_session *s) { s->position = 0; }
+void spar_session_reset(spar_session *s) { s->position = s->longest = 0; }
+size_t spar__session_each(const spar_session *s) { return (size_t)s->chunk - 1; }
+
+spar_status spar_session_cut(spar_session *s, int64_t length) {
+    int64_t least = length ? spar__cache_cut_limit(s->cache, s->longest) : 0;
+    if (length < least || length > s->position)
+        return spar__fail(SPAR_ERR_LIMIT, "length %lld: expected %lld to %lld", (long long)length,
+                          (long long)(least > 0 ? least : 0), (long long)s->position);
+    s->position = length;
+    if (!length) s->longest = 0;
+    return SPAR_OK;
+}
 
 uint64_t spar_session_cache_bytes(const spar_session *s) {
     return spar__model_cache_bytes(s->model, 1, s->context, s->chunk, s->type);
@@ -75,14 +90,15 @@ spar_status spar_session_source(spar_session *s, const int32_t *tokens, size_t c
     spar__model_encode(&pass, s->model, &sources, tokens);
     if (!pass.status) {
         s->source = (int64_t)count;
-        s->position = 0;
+        s->position = s->longest = 0;
     }
     spar__free(positions);
     return pass.status;
 }
 
-/* One chunk; logits of its last token when `last`. */
-static spar_status feed_chunk(spar_session *s, const int32_t *tokens, int64_t count, bool last) {
+/* One chunk; logits [last, vocab_size] of its last tokens into `out`. */
+static spar_status feed_chunk(spar_session *s, const int32_t *tokens, int64_t count, int64_t last,
+                              float *out) {
     for (int64_t i = 0; i < count; i++) s->positions[i] = (int32_t)(s->position + i);
     spar__sequence sequence = {.count = count, .past = s->position, .source = s->source};
     spar__rows rows = {count, 1, &sequence, s->positions, NULL};
@@ -90,12 +106,13 @@ static spar_status feed_chunk(spar_session *s, const int32_t *tokens, int64_t co
     spar__arena_rewind(s->arena, (spar__arena_mark){0});
     spar__tensor *hidden = spar__model_hidden(&pass, s->model, tokens);
     if (hidden && last) {
-        spar__tensor row = {.data = spar__data(hidden) + (count - 1) * hidden->cols,
-                            .rows = 1,
-                            .cols = hidden->cols};
-        spar__tensor *logits = spar__model_logits_of(&pass, s->model, &row);
-        for (int64_t i = 0; logits && i < logits->cols; i++) s->logits[i] = (float)spar__data(logits)[i];
+        spar__tensor rest = {.data = spar__data(hidden) + (count - last) * hidden->cols,
+                             .rows = last,
+                             .cols = hidden->cols};
+        spar__tensor *logits = spar__model_logits_of(&pass, s->model, &rest);
+        for (int64_t i = 0; logits && i < last * logits->cols; i++) out[i] = (float)spar__data(logits)[i];
     }
+    if (s->position + count > s->longest) s->longest = s->position + count;
     return pass.status;
 }
 
@@ -107,7 +124,7 @@ spar_status spar_session_feed(spar_session *s, const int32_t *tokens, size_t cou
     int64_t before = s->position;
     for (size_t done = 0; done < count;) {
         int64_t left = (int64_t)(count - done), n = left < s->chunk ? left : s->chunk;
-        spar_status status = feed_chunk(s, tokens + done, n, logits && n == left);
+        spar_status status = feed_chunk(s, tokens + done, n, logits && n == left, s->logits);
         if (status) {
             s->position = before;
             return status;
@@ -116,5 +133,22 @@ spar_status spar_session_feed(spar_session *s, const int32_t *tokens, size_t cou
         done += (size_t)n;
     }
     if (logits) *logits = s->logits;
+    return SPAR_OK;
+}
+
+spar_status spar_session_feed_each(spar_session *s, const int32_t *tokens, size_t count, const float **logits) {
+    int64_t most = s->context - s->position < s->chunk ? s->context - s->position : s->chunk;
+    if (!count || count > (size_t)most)
+        return spar__fail(SPAR_ERR_LIMIT, "%zu tokens at once: expected 1 to %lld", count, (long long)most);
+    if (count > s->n_each) {
+        float *each = spar__array(count, (size_t)spar_model_vocab_size(s->model) * sizeof *each);
+        if (!each) return SPAR_ERR_MEMORY;
+        spar__free(s->each);
+        s->each = each;
+        s->n_each = count;
+    }
+    SPAR_TRY(feed_chunk(s, tokens, (int64_t)count, (int64_t)count, s->each));
+    s->position += (int64_t)count;
+    *logits = s->each;
     return SPAR_OK;
 }

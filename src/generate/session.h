@@ -5,5 +5,7 @@
 #include "spar/session.h"
 
 const spar_model *spar__session_model(const spar_session *session);
+/* How many tokens can be fed and taken back again. */
+size_t spar__session_each(const spar_session *session);
 
 #endif

@@ -1,8 +1,10 @@
 /* The native model file: one GGUF with general.architecture "spar", the configuration as JSON under
  * "spar.config", the tokenizer under the field's own keys, and the weights by their names. */
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cpu.h"
 #include "model/inside.h"
 #include "token/gguf.h"
 
@@ -98,30 +100,66 @@ fail:
 
 /* ---- Writing ---- */
 
-static spar__type type_for(const spar__param *p, bool keep, spar__type wanted) {
-    return keep ? p->value.type : spar__stored_type(p, wanted);
-}
+enum { PIECE = 1 << 22 }; /* bytes of rows in f32 that are coded at once */
 
-static spar_status write_param(spar__gguf_writer *w, const spar__param *p, spar__type type) {
-    const spar__tensor *v = &p->value;
+typedef struct piece {
+    const spar__param *param;
+    spar__type type;
+    const float *importance; /* of columns, or NULL */
+    real *rows;              /* decoded, then what was written, decoded: one for each thread */
+    char *coded;
+    double *errors, *sizes; /* of each row */
+} piece;
+
+static void code_row(const piece *c, int64_t r, int64_t at) {
+    const spar__kernels *k = spar__k();
+    const spar__tensor *v = &c->param->value;
     size_t from = 0, to = 0;
     spar__row_bytes(v->type, (size_t)v->cols, &from);
-    spar__row_bytes(type, (size_t)v->cols, &to);
-    real *row = spar__array((size_t)v->cols, sizeof *row);
-    void *coded = spar__alloc(to);
-    spar_status status = row && coded ? SPAR_OK : SPAR_ERR_MEMORY;
-    for (int64_t r = 0; !status && r < v->rows; r++) {
-        const char *at = (const char *)v->data + (size_t)r * from;
-        if (type == v->type) {
-            status = spar__gguf_writer_data(w, at, to);
-        } else {
-            spar__k()->decode[v->type](row, at, v->cols);
-            spar__k()->encode[type](coded, row, v->cols);
-            status = spar__gguf_writer_data(w, coded, to);
-        }
+    spar__row_bytes(c->type, (size_t)v->cols, &to);
+    const char *stored = (const char *)v->data + (size_t)r * from;
+    char *out = c->coded + (size_t)at * to;
+    c->errors[at] = c->sizes[at] = 0;
+    if (c->type == v->type) {
+        memcpy(out, stored, to);
+        return;
     }
-    spar__free(row);
-    spar__free(coded);
+    real *row = c->rows + 2 * v->cols * omp_get_thread_num(), *back = row + v->cols;
+    k->decode[v->type](row, stored, v->cols);
+    if (k->quantise[c->type]) k->quantise[c->type](out, row, c->importance, v->cols);
+    else k->encode[c->type](out, row, v->cols);
+    k->decode[c->type](back, out, v->cols);
+    for (int64_t i = 0; i < v->cols; i++) {
+        double e = (double)back[i] - (double)row[i];
+        c->errors[at] += e * e;
+        c->sizes[at] += (double)row[i] * (double)row[i];
+    }
+}
+
+static spar_status write_param(spar__gguf_writer *w, const spar__param *p, spar__type type,
+                               const float *importance, double *error, double *size) {
+    const spar__tensor *v = &p->value;
+    size_t to = 0;
+    spar__row_bytes(type, (size_t)v->cols, &to);
+    int64_t step = PIECE / ((int64_t)sizeof(real) * v->cols);
+    step = step < 1 ? 1 : step > v->rows ? v->rows : step;
+    piece c = {.param = p, .type = type, .importance = importance};
+    c.rows = spar__array(2 * (size_t)v->cols, (size_t)spar__threads() * sizeof(real));
+    c.coded = spar__array((size_t)step, to);
+    c.errors = spar__array((size_t)step, sizeof(double));
+    c.sizes = spar__array((size_t)step, sizeof(double));
+    spar_status status = c.rows && c.coded && c.errors && c.sizes ? SPAR_OK : SPAR_ERR_MEMORY;
+    for (int64_t r = 0; !status && r < v->rows; r += step) {
+        int64_t n = v->rows - r < step ? v->rows - r : step;
+#pragma omp parallel for schedule(static)
+        for (int64_t i = 0; i < n; i++) code_row(&c, r + i, i);
+        for (int64_t i = 0; i < n; i++) *error += c.errors[i], *size += c.sizes[i];
+        status = spar__gguf_writer_data(w, c.coded, (size_t)n * to);
+    }
+    spar__free(c.rows);
+    spar__free(c.coded);
+    spar__free(c.errors);
+    spar__free(c.sizes);
     return status;
 }
 
@@ -137,30 +175,53 @@ static spar_status write_keys(spar__gguf_writer *w, const spar_model *m, const s
     return status;
 }
 
-spar_status spar_model_save(const spar_model *m, const spar_tokenizer *tokenizer, const char *type,
-                            const char *path) {
-    spar__type wanted = SPAR__F32;
-    if (type && !spar__type_find(type, &wanted))
-        return spar__fail(SPAR_ERR_ARGUMENT, "type '%s': expected one of %s", type,
-                          spar__type_names());
+static spar_status write_params(spar__gguf_writer *w, const spar_model *m, const spar__model_writing *how) {
+    for (int i = 0; i < m->params.n_params; i++) {
+        const spar__param *p = m->params.params[i];
+        spar__type type = how->type_for(how->context, p);
+        const float *importance = NULL;
+        double error = 0, size = 0;
+        if (how->importance) SPAR_TRY(how->importance(how->context, p, &importance));
+        SPAR_TRY(write_param(w, p, type, importance, &error, &size));
+        if (how->wrote) SPAR_TRY(how->wrote(how->context, p, type, error, size));
+    }
+    return SPAR_OK;
+}
+
+spar_status spar__model_write(const spar_model *m, const spar_tokenizer *tokenizer,
+                              const spar__model_writing *how, const char *path) {
     spar__gguf_writer *w;
     SPAR_TRY(spar__gguf_writer_create(&w));
     spar_status status;
-    SPAR_TRY_GOTO(done, write_keys(w, m, tokenizer ? tokenizer : m->tokenizer));
+    SPAR_TRY_GOTO(done, write_keys(w, m, tokenizer));
     for (int i = 0; i < m->params.n_params; i++) {
         const spar__param *p = m->params.params[i];
         int64_t ne[4];
         dimensions(p, ne);
-        SPAR_TRY_GOTO(done, spar__gguf_add_tensor(w, p->name, (spar__gguf_type)spar__model_gguf_type(type_for(p, !type, wanted)),
-                                                  p->n_dims, ne));
+        SPAR_TRY_GOTO(done, spar__gguf_add_tensor(
+                                w, p->name,
+                                (spar__gguf_type)spar__model_gguf_type(how->type_for(how->context, p)),
+                                p->n_dims, ne));
     }
     SPAR_TRY_GOTO(done, spar__gguf_writer_begin(w, path));
-    for (int i = 0; i < m->params.n_params; i++) {
-        const spar__param *p = m->params.params[i];
-        SPAR_TRY_GOTO(done, write_param(w, p, type_for(p, !type, wanted)));
-    }
+    SPAR_TRY_GOTO(done, write_params(w, m, how));
     status = spar__gguf_writer_commit(w);
 done:
     spar__gguf_writer_free(w);
     return status;
+}
+
+/* One type for all, or as they are. */
+static spar__type same_type(void *context, const spar__param *p) {
+    const spar__type *wanted = context;
+    return wanted ? spar__stored_type(p, *wanted) : p->value.type;
+}
+
+spar_status spar_model_save(const spar_model *m, const spar_tokenizer *tokenizer, const char *type,
+                            const char *path) {
+    spar__type wanted = SPAR__F32;
+    if (type && !spar__type_find(type, &wanted))
+        return spar__fail(SPAR_ERR_ARGUMENT, "type '%s': expected one of %s", type, spar__type_names());
+    spar__model_writing how = {.type_for = same_type, .context = type ? &wanted : NULL};
+    return spar__model_write(m, tokenizer ? tokenizer : m->tokenizer, &how, path);
 }

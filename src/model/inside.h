@@ -76,6 +76,17 @@ const json_t *spar__of_layer(const json_t *value, int64_t layer);
 json_t *spar__merged(const json_t *base, const json_t *over);
 /* Adds to a description where the model comes from, its tokenizer and its memory (about.c). */
 void spar__model_about(const spar_model *model, double weight_bytes, json_t *description);
+/* How the tensors of a file are written; what is NULL is left out. */
+typedef struct spar__model_writing {
+    spar__type (*type_for)(void *context, const spar__param *param); /* one that fits its rows */
+    /* *out: weights of the columns [cols], or NULL; valid until the next call. */
+    spar_status (*importance)(void *context, const spar__param *param, const float **out);
+    /* After each tensor; error and size are Σ (difference)² and Σ value², 0 where it was copied. */
+    spar_status (*wrote)(void *context, const spar__param *param, spar__type type, double error, double size);
+    void *context;
+} spar__model_writing;
+spar_status spar__model_write(const spar_model *model, const spar_tokenizer *tokenizer,
+                              const spar__model_writing *how, const char *path);
 /* Memory for all weights in a type. */
 spar_status spar__model_allocate(spar_model *model, spar__type type);
 

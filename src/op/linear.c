@@ -5,6 +5,7 @@
 #include "op/product.h"
 
 enum {
+    CACHED_ROWS = 16,   /* the same with a cache, where sequences have the same bits as alone */
     FEW_ROWS = 4,       /* up to here each weight row is read once, at the speed of memory */
     TILED_ROWS = 3,     /* from here on rows in blocks are unpacked once for all vectors */
     WEIGHTS_AT_ONCE = 64, /* weight rows that one iteration of a parallel loop takes */
@@ -81,9 +82,10 @@ static void decode_rows(const spar__tensor *w, int64_t begin, int64_t n, real *o
 void spar__times_weight(spar__pass *pass, spar__tensor *x, spar__tensor *w, real alpha, real beta,
                         real *y) {
     if (!spar__ok(pass)) return;
+    if (pass->watch) pass->watch(pass->watch_context, x, w);
     if (spar__k()->packed_dot[w->type] && !pass->training) {
         packed_rows(pass, x, w, alpha, beta, y);
-    } else if (x->rows <= FEW_ROWS && !pass->training) {
+    } else if (x->rows <= (pass->cache ? CACHED_ROWS : FEW_ROWS) && !pass->training) {
         few_rows(x, w, alpha, beta, y);
     } else if (w->type != SPAR__F32) {
         spar__arena_mark mark = spar__arena_here(pass->arena);

@@ -88,6 +88,9 @@ struct spar__pass {
     spar__arena *kept_arena;
     struct spar__kept *kept;
     spar__draws *draws; /* NULL = made */
+    /* Receives the factors of each product x·wᵀ with a weight (calibration), or NULL. */
+    void (*watch)(void *context, const spar__tensor *x, const spar__tensor *w);
+    void *watch_context;
     int track; /* the first of the cache's tracks that the operation at hand may use */
 };
 
