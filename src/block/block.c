@@ -160,6 +160,7 @@ static void recomputed_back(spar__pass *pass, void *arguments) {
     /* The gradient of x outlives the inside of the block, which is dropped at the end. */
     real *dx = spar__grad(pass, r->x, &add);
     spar__arena_mark mark = spar__arena_here(pass->arena);
+    spar__weight_copy *copies = pass->copies;
     spar__record *until = pass->tape;
     uint64_t site = pass->site;
     struct spar__observer *observer = pass->observer;
@@ -180,6 +181,7 @@ static void recomputed_back(spar__pass *pass, void *arguments) {
     pass->tape = until;
     pass->site = site;
     pass->observer = observer;
+    spar__drop_copies(pass, copies);
     spar__arena_rewind(pass->arena, mark);
 }
 
@@ -191,6 +193,7 @@ spar__tensor *spar__block_run(spar__pass *pass, const spar__block *block, spar__
     uint64_t site = pass->site;
     spar__tensor *y = spar__new(pass, x->rows, x->cols, true);
     spar__arena_mark mark = spar__arena_here(pass->arena);
+    spar__weight_copy *copies = pass->copies;
     spar__tensor inside = *x;
     inside.half = NULL;
     pass->recording = false;
@@ -200,6 +203,7 @@ spar__tensor *spar__block_run(spar__pass *pass, const spar__block *block, spar__
     const real *from = spar__data(result);
     real *to = spar__data(y);
     for (int64_t i = 0, n = y->rows * y->cols; i < n; i++) to[i] = from[i];
+    spar__drop_copies(pass, copies);
     spar__arena_rewind(pass->arena, mark);
     spar__push(pass, recomputed_back, &(recomputed){block, x, y, site}, sizeof(recomputed));
     return y;

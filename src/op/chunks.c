@@ -32,6 +32,7 @@ static void chunks_back(spar__pass *pass, void *arguments) {
     pass->site = c->site;
     for (int64_t begin = 0; begin < c->x->rows && spar__ok(pass); begin += c->rows) {
         spar__arena_mark mark = spar__arena_here(pass->arena);
+        spar__weight_copy *copies = pass->copies;
         spar__tensor x = part_of(c->x, begin, c->rows), dy = part_of(c->y, begin, c->rows);
         x.grad_started = add;
         spar__tensor *y = c->run(pass, c->layer, &x);
@@ -43,6 +44,7 @@ static void chunks_back(spar__pass *pass, void *arguments) {
                 memset(x.grad, 0, (size_t)(x.rows * x.cols) * sizeof *x.grad);
         }
         pass->tape = until;
+        spar__drop_copies(pass, copies);
         spar__arena_rewind(pass->arena, mark);
     }
     pass->site = site;
@@ -59,8 +61,10 @@ spar__tensor *spar__in_chunks(spar__pass *pass, spar__tensor *x, int64_t chunk, 
     pass->recording = false;
     for (int64_t begin = 0; begin < x->rows && spar__ok(pass); begin += chunk) {
         spar__arena_mark mark = spar__arena_here(pass->arena);
+        spar__weight_copy *copies = pass->copies;
         spar__tensor part = part_of(x, begin, chunk), *y = run(pass, layer, &part);
         if (y) memcpy(spar__data(c.y) + begin * c.y->cols, y->data, (size_t)(y->rows * y->cols) * sizeof(real));
+        spar__drop_copies(pass, copies);
         spar__arena_rewind(pass->arena, mark);
     }
     pass->recording = recording;

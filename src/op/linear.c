@@ -98,7 +98,7 @@ void spar__times_weight(spar__pass *pass, spar__tensor *x, spar__tensor *w, real
         }
         spar__arena_rewind(pass->arena, mark);
     } else if (pass->bf16) {
-        const uint16_t *xh = spar__half(pass, x), *wh = spar__half(pass, w);
+        const uint16_t *xh = spar__half(pass, x), *wh = spar__half_weight(pass, w);
         if (xh && wh)
             spar__stop(pass, spar__gemm_bf16(false, true, x->rows, w->rows, w->cols, alpha, xh, x->cols,
                                              wh, w->cols, beta, y, w->rows));
@@ -148,7 +148,7 @@ void spar__times_weight_back(spar__pass *pass, spar__tensor *x, spar__tensor *w,
     real *dx = spar__grad(pass, x, &add);
     if (dx && dyh)
         spar__stop(pass, spar__gemm_bf16(false, false, rows, in, out, alpha, dyh, out,
-                                         spar__half(pass, w), in, add ? 1 : 0, dx, in));
+                                         spar__half_weight(pass, w), in, add ? 1 : 0, dx, in));
     else if (dx)
         spar__stop(pass, spar__gemm(false, false, rows, in, out, alpha, dy, out, w->data, in, add ? 1 : 0,
                                     dx, in));
@@ -187,7 +187,7 @@ static void linear_back(spar__pass *pass, void *arguments) {
     const uint16_t *half = NULL;
     if (l->bf16) {
         spar__half(pass, l->x);
-        spar__half(pass, &l->w->value);
+        spar__half_weight(pass, &l->w->value);
     }
     spar__arena_mark mark = spar__arena_here(pass->arena);
     if (l->bf16) {

@@ -147,7 +147,7 @@ static void head_loss_of(spar__pass *pass, const head *h, spar__tensor *x, const
     }
     bool back = pass->recording && (x->needs_grad || h->w->value.needs_grad);
     real *dx = back && x->needs_grad ? spar__take(pass, x->rows * x->cols, sizeof(real)) : NULL;
-    if (pass->bf16) spar__half(pass, x), spar__half(pass, &h->w->value);
+    if (pass->bf16) spar__half(pass, x), spar__half_weight(pass, &h->w->value);
     spar__arena_mark mark = spar__arena_here(pass->arena);
     double total = spar__ok(pass) ? all_rows(pass, h, x, targets, o, counted, back, dx) : 0;
     spar__arena_rewind(pass->arena, mark);

@@ -93,6 +93,19 @@ const uint16_t *spar__half(spar__pass *pass, spar__tensor *t) {
     return t->half = half;
 }
 
+const uint16_t *spar__half_weight(spar__pass *pass, spar__tensor *weight) {
+    if (weight->half) return weight->half;
+    spar__weight_copy *copy = spar__take(pass, 1, sizeof *copy);
+    if (!copy || !spar__half(pass, weight)) return NULL;
+    *copy = (spar__weight_copy){weight, pass->copies};
+    pass->copies = copy;
+    return weight->half;
+}
+
+void spar__drop_copies(spar__pass *pass, spar__weight_copy *until) {
+    for (; pass->copies != until; pass->copies = pass->copies->before) pass->copies->weight->half = NULL;
+}
+
 void spar__run_backward(spar__pass *pass, spar__record *until) {
     const spar__rows *rows = pass->rows;
     spar__shared *shared = pass->shared;

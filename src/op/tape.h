@@ -54,6 +54,12 @@ typedef struct spar__shared {
     spar__tensor *relative; /* rows of relative positions (position/disentangled.c), or NULL */
 } spar__shared;
 
+/* A weight whose bf16 copy was made in this pass. */
+typedef struct spar__weight_copy {
+    spar__tensor *weight;
+    struct spar__weight_copy *before;
+} spar__weight_copy;
+
 struct spar__cache; /* op/cache.h */
 struct spar__observer; /* op/observe.h */
 struct spar__kept;
@@ -74,6 +80,7 @@ struct spar__pass {
     bool recording;     /* push records */
     bool training;      /* dropout and noise are on */
     bool bf16;          /* dense products in bf16 */
+    spar__weight_copy *copies; /* newest */
     uint64_t seed, step; /* key of random draws */
     uint64_t site;      /* counts random operations, so that a recomputed block draws the same */
     const spar__rows *rows;
@@ -117,6 +124,10 @@ real *spar__grad(spar__pass *pass, spar__tensor *t, bool *add);
 void spar__grad_ready(spar__pass *pass, spar__tensor *t);
 /* bf16 copy of an activation for products, made once. */
 const uint16_t *spar__half(spar__pass *pass, spar__tensor *t);
+/* The same of a weight, which outlives the pass: who rewinds the arena drops the copies made since, with
+ * pass->copies of then. */
+const uint16_t *spar__half_weight(spar__pass *pass, spar__tensor *weight);
+void spar__drop_copies(spar__pass *pass, spar__weight_copy *until);
 /* Runs the records made since `until` (NULL: all) in reverse and drops them. */
 void spar__run_backward(spar__pass *pass, spar__record *until);
 

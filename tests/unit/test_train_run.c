@@ -189,6 +189,24 @@ static void test_resume(void **state) {
     resume_as("train.optimizer.kind=lion train.precision=bf16 train.schedule.kind=wsd");
 }
 
+/* Blocks that are run again give the same to the bit, in bf16 too, and with kinds that hold others. */
+static void test_recompute(void **state) {
+    (void)state;
+    static const char *const also[] = {
+        "", "model.feedforward={\"kind\":\"experts\",\"n_experts\":3,\"top_k\":2,\"expert\":\"gated\",\"jitter\":0.2}"};
+    static const char *const precision[] = {"f32", "bf16"};
+    for (int i = 0; i < 4; i++) {
+        char settings[512];
+        spar_train_result kept, again;
+        snprintf(settings, sizeof settings, "train.steps=4 train.precision=%s %s", precision[i % 2], also[i / 2]);
+        assert_int_equal(train(settings, into(fresh()), &kept), SPAR_OK);
+        snprintf(settings, sizeof settings, "train.steps=4 train.precision=%s train.recompute=true %s",
+                 precision[i % 2], also[i / 2]);
+        assert_int_equal(train(settings, into(fresh()), &again), SPAR_OK);
+        assert_true(kept.loss == again.loss);
+    }
+}
+
 static void test_threads(void **state) {
     (void)state;
     const char *settings = "train.steps=6 train.accumulation=2 train.clip=0.5";
@@ -370,6 +388,7 @@ static void test_minutes(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_learns),     cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_recompute),
         cmocka_unit_test(test_threads),    cmocka_unit_test(test_accumulation),
         cmocka_unit_test(test_allocation), cmocka_unit_test(test_torture),
         cmocka_unit_test(test_numeric),    cmocka_unit_test(test_full_disk),
