@@ -55,13 +55,14 @@ static void weights_back(spar__pass *pass, void *arguments) {
     }
 }
 
-static void choose(const spar__routing *t, int64_t r, bool normalise) {
+/* `known`: the experts are, since a block that is run again must not choose others. */
+static void choose(const spar__routing *t, int64_t r, bool normalise, bool known) {
     const real *p = spar__data(t->p) + r * t->n;
     real *w = spar__data(t->weights) + r * t->top_k, sum = 0;
     int32_t *chosen = t->expert + r * t->top_k;
     for (int64_t k = 0; k < t->top_k; k++) {
-        int32_t best = -1;
-        for (int32_t i = 0; i < t->n; i++) {
+        int32_t best = known ? chosen[k] : -1;
+        for (int32_t i = 0; !known && i < t->n; i++) {
             bool taken = false;
             for (int64_t j = 0; j < k; j++) taken |= chosen[j] == i;
             if (!taken && (best < 0 || p[i] > p[best])) best = i;
@@ -107,11 +108,11 @@ static void group(spar__routing *t, int64_t *next) {
     }
 }
 
-static bool take_routing(spar__pass *pass, spar__routing *t, spar__tensor *logits) {
+static bool take_routing(spar__pass *pass, spar__routing *t, spar__tensor *logits, bool *known) {
     int64_t pairs = t->rows * t->top_k;
     t->p = spar__new(pass, t->rows, t->n, logits->needs_grad);
     t->weights = spar__new(pass, t->rows, t->top_k, logits->needs_grad);
-    t->expert = spar__take(pass, pairs, sizeof *t->expert);
+    t->expert = spar__keep(pass, pass->site++, pairs, sizeof *t->expert, known);
     t->slot = spar__take(pass, pairs, sizeof *t->slot);
     t->row = spar__take(pass, pairs, sizeof *t->row);
     t->begin = spar__take(pass, 2 * t->n + 1, sizeof *t->begin);
@@ -145,12 +146,13 @@ spar__routing *spar__route(spar__pass *pass, spar__tensor *logits, const spar__r
     spar__routing *t = logits ? spar__take(pass, 1, sizeof *t) : NULL;
     if (!t) return NULL;
     *t = (spar__routing){.rows = logits->rows, .n = logits->cols, .top_k = o->top_k};
-    if (!take_routing(pass, t, logits)) return NULL;
+    bool known = false;
+    if (!take_routing(pass, t, logits, &known)) return NULL;
     int64_t rows = t->rows, n = t->n;
     EACH_ROW(r) {
         memcpy(spar__data(t->p) + r * n, spar__data(logits) + r * n, (size_t)n * sizeof(real));
         spar__k()->softmax(spar__data(t->p) + r * n, n);
-        choose(t, r, o->normalise);
+        choose(t, r, o->normalise, known);
     }
     assign(pass, t, o);
     if (t->p->needs_grad) {
