@@ -8,7 +8,7 @@ import sys
 LAYERS = [
     ["base"],
     ["kernel", "format", "plot"],
-    ["tensor", "token"],
+    ["tensor", "token", "chat"],
     ["op"],
     ["attention", "projection", "feedforward", "position", "head"],
     ["block"],

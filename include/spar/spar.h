@@ -26,6 +26,7 @@
 #ifndef SPAR_H
 #define SPAR_H
 
+#include "spar/chat.h"
 #include "spar/data.h"
 #include "spar/eval.h"
 #include "spar/file.h"

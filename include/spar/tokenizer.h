@@ -43,6 +43,7 @@ void spar_tokenizer_free(spar_tokenizer *tokenizer); /* NULL is fine */
 enum {
     SPAR_TOKENIZE_SPECIAL = 1, /* add what the tokenizer adds by default: <s>, [CLS] … [SEP] */
     SPAR_TOKENIZE_PLAIN = 2,   /* special tokens in the text are ordinary text */
+    SPAR_TOKENIZE_CONTROL = 4, /* SentencePiece's control pieces match text too (chat templates) */
 };
 
 /* The ids of text[0 … length). Parts of the text that are not UTF-8 are read as U+FFFD. The caller

@@ -123,6 +123,19 @@ static spar_status fill_vocab(spar_tokenizer *t, const spar__spm *s) {
     return status;
 }
 
+/* What SPAR_TOKENIZE_CONTROL looks for. */
+static spar_status list_control(spar_tokenizer *t, const spar__spm *s) {
+    t->control.tokens = spar__array((size_t)s->count + 1, sizeof *t->control.tokens);
+    if (!t->control.tokens) return SPAR_ERR_MEMORY;
+    for (int32_t i = 0; i < s->count; i++) {
+        const spar__spm_piece *p = &s->pieces[i];
+        if (p->type != SPAR__SPM_CONTROL || !p->length || p->length > 1024) continue;
+        t->control.tokens[t->control.count++] =
+            (spar__added_token){.text = p->bytes, .length = p->length, .id = i, .special = true};
+    }
+    return spar__added_prepare(&t->control);
+}
+
 static void spm_free(void *state) {
     spar__spm_free(state);
     spar__free(state);
@@ -146,6 +159,7 @@ static spar_status spm_open(spar_tokenizer *t, const json_t *settings) {
     SPAR_TRY(build_tries(s));
     if (s->algorithm == SPAR__SPM_BPE) SPAR_TRY(spar__spm_bpe_prepare(s));
     SPAR_TRY(fill_vocab(t, s));
+    SPAR_TRY(list_control(t, s));
     t->bos = s->bos, t->eos = s->eos, t->pad = s->pad, t->unk = s->unk;
     if (add_bos && s->bos >= 0) t->before[t->n_before++] = s->bos;
     if (add_eos && s->eos >= 0) t->after[t->n_after++] = s->eos;

@@ -153,11 +153,14 @@ static spar_status repair(const char *text, size_t length, spar__text *out) {
 }
 
 static spar_status run_valid(spar__run *run, const char *text, size_t length, unsigned flags) {
+    const spar_tokenizer *t = run->tokenizer;
+    const spar__added *added = flags & SPAR_TOKENIZE_CONTROL && t->control.count ? &t->control
+                                                                                 : &t->added;
     size_t at = 0, begin, end;
     run->start = text;
     while (!(flags & SPAR_TOKENIZE_PLAIN)) {
         const spar__added_token *token =
-            spar__added_next(&run->tokenizer->added, false, text, at, length, &begin, &end);
+            spar__added_next(added, false, text, at, length, &begin, &end);
         if (!token) break;
         if (begin > at) SPAR_TRY(run_section(run, text + at, begin - at, flags));
         SPAR_TRY(add_token(run, token->id, text + begin, text + end));
@@ -374,6 +377,7 @@ void spar_tokenizer_free(spar_tokenizer *t) {
     spar__vocab_free(&t->vocab);
     spar__vocab_free(&t->shown);
     spar__added_free(&t->added);
+    spar__added_free(&t->control);
     spar__free(t->json);
     spar__free(t);
 }

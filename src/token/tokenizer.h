@@ -130,6 +130,7 @@ struct spar_tokenizer {
     spar__vocab vocab;
     spar__vocab shown; /* what pieces stand for, where that is not what they are; else empty */
     spar__added added;
+    spar__added control; /* SentencePiece's control pieces, which match only when asked for */
     struct {
         const spar__normalizer_kind *kind;
         void *state;
