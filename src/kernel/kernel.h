@@ -101,6 +101,11 @@ typedef struct spar__kernels {
                                       int64_t n_rows, int64_t n);
     void (*packed_tile[SPAR__N_TYPES])(const struct spar__packed_tile *tile);
 
+    /* c[i,j] = a[i]·b[j] for m rows of a and n of b, each of k */
+    void (*row_dots)(real *c, int64_t ldc, const real *a, int64_t lda, int64_t m, const real *b, int64_t ldb,
+                     int64_t n, int64_t k);
+    int64_t (*largest)(const real *x, int64_t n); /* the index of the first of the largest, n > 0 */
+
     /* ---- rows of n picked by an index, different from each other where they are written ---- */
     void (*gather_dot)(real *out, const real *rows, int64_t stride, const int32_t *index, int64_t count,
                        const real *x, int64_t n); /* out[i] = rows[index[i]]·x */

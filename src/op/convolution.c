@@ -9,7 +9,10 @@
 #include "op/modules.h"
 #include "op/product.h"
 
-enum { LAID_OUT = 1 << 20 }; /* elements of a chunk's laid out rows */
+enum {
+    LAID_OUT = 1 << 20, /* elements of a chunk's laid out rows */
+    FEW_ROWS = 4
+};
 
 typedef struct layer {
     spar__tensor *x, *y;
@@ -160,7 +163,8 @@ static void back(spar__pass *pass, void *arguments) {
 static void forward(spar__pass *pass, const layer *l) {
     spar__arena_mark mark = spar__arena_here(pass->arena);
     int64_t size = l->length * l->width * l->in, step = chunk_of(l, size), cols = l->modules * l->out;
-    const real *k = spar__decoded(pass, l->k);
+    bool few = l->x->rows <= FEW_ROWS && !pass->training;
+    const real *k = few ? NULL : spar__decoded(pass, l->k);
     real *a = spar__take(pass, step * l->modules * size, sizeof *a), *y = spar__data(l->y);
     real *scratch = spar__take(pass, spar__threads() * l->modules * l->in, sizeof *scratch);
     for (int64_t r = 0; r < l->x->rows && spar__ok(pass); r += step) {
@@ -168,8 +172,10 @@ static void forward(spar__pass *pass, const layer *l) {
         for (int64_t i = 0; l->bias && i < m; i++)
             memcpy(y + r * cols + i * l->out, l->bias->value.data, (size_t)l->out * sizeof *y);
         lay_out(pass, l, r, n, a, scratch);
-        spar__stop(pass, spar__gemm(false, true, m, l->out, size, 1, a, size, k, size, l->bias ? 1 : 0, y + r * cols,
-                                    l->out));
+        if (few) spar__thin_product(pass, a, m, &l->k->value, l->out, size, l->bias, y + r * cols);
+        else
+            spar__stop(pass, spar__gemm(false, true, m, l->out, size, 1, a, size, k, size, l->bias ? 1 : 0,
+                                        y + r * cols, l->out));
     }
     spar__arena_rewind(pass->arena, mark);
 }

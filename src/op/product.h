@@ -11,6 +11,9 @@ void spar__times_weight(spar__pass *pass, spar__tensor *x, spar__tensor *w, real
  * when pass->bf16, else NULL. */
 void spar__times_weight_back(spar__pass *pass, spar__tensor *x, spar__tensor *w, real alpha,
                              const real *dy, const uint16_t *dy_half);
+/* y [m, n] (+)= a·wᵀ for few rows a [m, k], w [n, k] in any stored type (its own rows may be pieces of these). */
+void spar__thin_product(spar__pass *pass, const real *a, int64_t m, const spar__tensor *w, int64_t n, int64_t k,
+                        bool add, real *y);
 /* db [cols] (+)= sums of the columns of dy [rows, cols]. */
 void spar__add_column_sums(real *db, const real *dy, int64_t rows, int64_t cols, bool add);
 

@@ -24,20 +24,13 @@ static void add_noise(real *row, const real *g, int64_t n, uint64_t at, const sp
     }
 }
 
-static int32_t largest(const real *x, int64_t n) {
-    int32_t best = 0;
-    for (int32_t i = 1; i < n; i++)
-        if (x[i] > x[best]) best = i;
-    return best;
-}
-
 static int32_t choose_one(const spar__pass *pass, const spar__sparse_pass *s, const real *g, int64_t row,
                           int64_t block, real *scratch) {
     int64_t n = s->o.block;
     uint64_t at = (uint64_t)(row * s->d_ff + block * n);
     /* The soft branch has no noise: its choices are only counted. */
     bool noisy = pass->training && (s->hard || pass->draws);
-    if (!noisy || s->o.temperature == 0) return largest(g, n);
+    if (!noisy || s->o.temperature == 0) return (int32_t)spar__k()->largest(g, n);
     if (pass->draws) {
         const real *noise = pass->draws->gumbel[pass->draws->next] + at;
         for (int64_t i = 0; i < n; i++) scratch[i] = g[i] + (real)s->o.temperature * noise[i];
@@ -45,7 +38,7 @@ static int32_t choose_one(const spar__pass *pass, const spar__sparse_pass *s, co
         spar__rng rng = spar__rng_for(pass->seed, SPAR__RNG_NOISE, pass->step, s->site);
         add_noise(scratch, g, n, at, &rng, (real)s->o.temperature);
     }
-    return largest(scratch, n);
+    return (int32_t)spar__k()->largest(scratch, n);
 }
 
 static int32_t recall(const spar__sparse_pass *s, const spar__sparse_kept *kept, int64_t at) {

@@ -158,6 +158,13 @@ static void rows_times_vector(void **state) {
                     fail_msg("%s %s row %d of %lld: %.9g, expected %.9g", k->isa,
                              spar__type_of((spar__type)type)->name, r, (long long)n, (double)y[r],
                              sum);
+                real sums[1100];
+                memcpy(sums, x, (size_t)n * sizeof *x);
+                if (k->row_axpy[type]) k->row_axpy[type](sums, (real)0.5, stored + (size_t)r * row, n);
+                for (int64_t i = 0; i < n && k->row_axpy[type]; i++)
+                    if (fabs((double)sums[i] - ((double)x[i] + 0.5 * (double)decoded[i])) > 1e-6)
+                        fail_msg("%s %s: element %lld: %.9g", k->isa, spar__type_of((spar__type)type)->name,
+                                 (long long)i, (double)sums[i]);
                 /* A row's product does not depend on the rows beside it. */
                 k->rows_dot[type](&one, stored + (size_t)r * row, row, x, 1, n);
                 assert_memory_equal(&one, &y[r], sizeof one);

@@ -88,6 +88,53 @@ static void vectors(void **state) {
     }
 }
 
+/* Rows 1, 4, 0, 3, 2 of five, so that groups of four and a rest are met. */
+static void picked_rows(void **state) {
+    (void)state;
+    static const int32_t index[] = {1, 4, 0, 3, 2};
+    enum { ROWS = 5, MOST = 513 };
+    static real rows[ROWS * (MOST + 2)], written[ROWS * (MOST + 2)];
+    EACH_TABLE(k) EACH_SIZE(n) {
+        if (n > MOST) continue;
+        int64_t stride = n + 2;
+        fill(rows, ROWS * stride, 3, 1), fill(A, n, 4, 1), fill(B, n, 5, 1), fill(D, ROWS, 6, 1);
+        for (int64_t count = 1; count <= ROWS; count++) {
+            k->gather_dot(C, rows, stride, index, count, A, n);
+            for (int64_t i = 0; i < count; i++) {
+                double dot = 0;
+                for (int64_t j = 0; j < n; j++) dot += (double)rows[index[i] * stride + j] * (double)A[j];
+                near(k->isa, "gather_dot", n, i, C[i], dot, 1e-5 * sqrt((double)n));
+            }
+            memcpy(C, B, (size_t)n * sizeof *C);
+            k->gather_add(C, D, rows, stride, index, count, n);
+            memcpy(written, rows, sizeof rows);
+            k->scatter_add(written, stride, index, D, count, A, n);
+            for (int64_t j = 0; j < n; j++) {
+                double sum = (double)B[j];
+                for (int64_t i = 0; i < count; i++) sum += (double)D[i] * (double)rows[index[i] * stride + j];
+                near(k->isa, "gather_add", n, j, C[j], sum, 1e-5);
+                for (int64_t i = 0; i < ROWS; i++) {
+                    double want = (double)rows[index[i] * stride + j] + (i < count ? (double)D[i] * (double)A[j] : 0);
+                    near(k->isa, "scatter_add", n, j, written[index[i] * stride + j], want, 1e-5);
+                }
+            }
+        }
+        k->row_dots(E, ROWS, rows, stride, ROWS, rows, stride, ROWS, n);
+        for (int64_t i = 0; i < ROWS * ROWS; i++) {
+            double dot = 0;
+            for (int64_t j = 0; j < n; j++)
+                dot += (double)rows[i / ROWS * stride + j] * (double)rows[i % ROWS * stride + j];
+            near(k->isa, "row_dots", n, i, E[i], dot, 1e-5 * (double)n);
+        }
+        for (int64_t at = 0; at < n; at += 1 + n / 7) {
+            memcpy(C, A, (size_t)n * sizeof *C);
+            C[at] = 100;
+            if (at + 1 < n) C[n - 1] = 100; /* the first of equal ones */
+            assert_int_equal(k->largest(C, n), at);
+        }
+    }
+}
+
 static void squares_of_large_numbers(void **state) {
     (void)state;
     EACH_TABLE(k) {
@@ -327,7 +374,7 @@ static void unknown_instruction_set(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(vectors),         cmocka_unit_test(squares_of_large_numbers),
+        cmocka_unit_test(picked_rows),     cmocka_unit_test(vectors),         cmocka_unit_test(squares_of_large_numbers),
         cmocka_unit_test(activations),     cmocka_unit_test(activations_at_the_ends),
         cmocka_unit_test(norms),           cmocka_unit_test(softmaxes),
         cmocka_unit_test(cross_entropies), cmocka_unit_test(rotations),

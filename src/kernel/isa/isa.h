@@ -18,6 +18,7 @@ void SPAR__FN(fill_norm)(spar__kernels *k);
 void SPAR__FN(fill_softmax)(spar__kernels *k);
 void SPAR__FN(fill_rotary)(spar__kernels *k);
 void SPAR__FN(fill_rows)(spar__kernels *k);
+void SPAR__FN(fill_thin)(spar__kernels *k);
 void SPAR__FN(fill_gather)(spar__kernels *k);
 void SPAR__FN(fill_pack)(spar__kernels *k);
 #define TYPE(NAME, name, block, bytes)

@@ -9,6 +9,7 @@ void SPAR__FN(fill)(spar__kernels *k) {
     SPAR__FN(fill_softmax)(k);
     SPAR__FN(fill_rotary)(k);
     SPAR__FN(fill_rows)(k);
+    SPAR__FN(fill_thin)(k);
     SPAR__FN(fill_gather)(k);
     SPAR__FN(fill_pack)(k);
 #define TYPE(NAME, name, block, bytes)
