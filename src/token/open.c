@@ -194,11 +194,18 @@ static spar_status open_lines(const char *path, const char *folder, spar_tokeniz
     return status;
 }
 
-static spar_status open_spm(const char *path, spar_tokenizer **out) {
+static bool ends_with(const char *text, const char *end) {
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && !strcmp(text + n - m, end);
+}
+
+/* `both`: bos first and eos last, whatever the model's kind usually has. */
+static spar_status open_spm(const char *path, bool both, spar_tokenizer **out) {
     char *file;
     size_t length;
     SPAR_TRY(spar__read_file(path, MAX_FILE, &file, &length));
-    spar_status status = spar__tokenizer_from_spm(path, file, length, -1, -1, out);
+    spar_status status = spar__tokenizer_from_spm(path, file, length, both ? 1 : -1,
+                                                  both ? 1 : -1, out);
     spar__free(file);
     return status;
 }
@@ -208,11 +215,15 @@ static spar_status open_folder(const char *folder, spar_tokenizer **out) {
     char *vocab = spar__path_join(folder, "vocab.json");
     char *model = spar__path_join(folder, "tokenizer.model");
     char *lines = spar__path_join(folder, "vocab.txt");
+    char *piece = spar__path_join(folder, "spiece.model"); /* T5, Reformer */
+    char *both = spar__path_join(folder, "spm.model");     /* DeBERTa v2 and v3: [CLS] … [SEP] */
     spar_status status;
-    if (!json || !vocab || !model || !lines) status = SPAR_ERR_MEMORY;
+    if (!json || !vocab || !model || !lines || !piece || !both) status = SPAR_ERR_MEMORY;
     else if (spar__file_exists(json)) status = open_json(json, folder, out);
     else if (spar__file_exists(vocab)) status = open_vocab(vocab, folder, out);
-    else if (spar__file_exists(model)) status = open_spm(model, out);
+    else if (spar__file_exists(model)) status = open_spm(model, false, out);
+    else if (spar__file_exists(piece)) status = open_spm(piece, false, out);
+    else if (spar__file_exists(both)) status = open_spm(both, true, out);
     else if (spar__file_exists(lines)) status = open_lines(lines, folder, out);
     else
         status = spar__fail(SPAR_ERR_NOT_FOUND, "%s: no tokenizer here: expected tokenizer.json, "
@@ -221,18 +232,15 @@ static spar_status open_folder(const char *folder, spar_tokenizer **out) {
     spar__free(vocab);
     spar__free(model);
     spar__free(lines);
+    spar__free(piece);
+    spar__free(both);
     return status;
-}
-
-static bool ends_with(const char *text, const char *end) {
-    size_t n = strlen(text), m = strlen(end);
-    return n >= m && !strcmp(text + n - m, end);
 }
 
 spar_status spar_tokenizer_open(const char *path, spar_tokenizer **out) {
     if (spar__folder_exists(path)) return open_folder(path, out);
     if (ends_with(path, ".gguf")) return spar__tokenizer_open_gguf(path, out);
-    if (ends_with(path, ".model")) return open_spm(path, out);
+    if (ends_with(path, ".model")) return open_spm(path, ends_with(path, "spm.model"), out);
     const char *slash = strrchr(path, '/');
     char *folder = slash ? spar__copy_bytes(path, (size_t)(slash - path) + 1)
                          : spar__copy_string(".");
