@@ -203,6 +203,8 @@ static void expect_same_tensors(const char *a, const char *b) {
 
 static void goes_round(const example *c) {
     char own[PATH], gguf[PATH], name[32];
+    const char *task = json_string_value(json_object_get(c->json, "task"));
+    if (!task || strcmp(task, "causal-lm") != 0) return;
     snprintf(name, sizeof name, "own%d.gguf", rounds);
     snprintf(own, sizeof own, "%s", scratch(name));
     snprintf(name, sizeof name, "published%d.gguf", rounds);
