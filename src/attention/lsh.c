@@ -70,8 +70,7 @@ static spar_status declare(spar__builder *b, const spar__shape *s, const void *o
     spar__lsh_self *l = self;
     l->factors = spar__lsh_factors_of(o, s->context);
     if (o->rotations != SPAR__LSH_STORED) return SPAR_OK;
-    l->stored = spar__declare(b, "attn_rotations.weight", 1, 4,
-                              (int64_t[]){s->n_heads, o->rounds, l->factors.half, s->head_dim});
+    l->stored = spar__declare_matrix(b, "attn_rotations.weight", 1, s->n_heads * o->rounds * l->factors.half, s->head_dim);
     if (l->stored) l->stored->decay = false;
     return b->status;
 }

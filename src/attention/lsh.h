@@ -23,7 +23,7 @@ typedef struct spar__lsh_factors {
 spar__lsh_factors spar__lsh_factors_of(const spar__lsh_options *options, int64_t context);
 
 typedef struct spar__lsh_self {
-    spar__param *stored; /* [n_heads, rounds, half, head_dim], or NULL: drawn */
+    spar__param *stored; /* [n_heads·rounds·half, head_dim], or NULL: drawn */
     real *drawn;
     spar__lsh_factors factors;
 } spar__lsh_self;

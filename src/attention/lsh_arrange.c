@@ -60,7 +60,7 @@ static const int32_t *hash(spar__pass *pass, const spar__content_request *r, int
     const spar__lsh_options *o = r->options;
     const spar__lsh_factors *f = &((const spar__lsh_self *)r->self)->factors;
     bool known;
-    int32_t *buckets = spar__choices(pass, (size_t)(r->view.n_heads * o->rounds * n) * sizeof *buckets, &known);
+    int32_t *buckets = spar__keep(pass, pass->site++, r->view.n_heads * o->rounds * n, sizeof *buckets, &known);
     if (known || !buckets) return buckets;
     spar__arena_mark mark = spar__arena_here(pass->arena);
     const real *rotations = rotations_of(pass, r);

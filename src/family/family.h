@@ -19,6 +19,7 @@ typedef enum spar__form {
     SPAR__SAME,       /* in their order, behind those of the parts before */
     SPAR__TRANSPOSED, /* published as [in, out]: our rows are its columns, likewise in order */
     SPAR__PER_HEAD,   /* published as [n_heads, parts, head_dim, …] */
+    SPAR__SLABS,      /* published as [n_heads, in, …]: our rows of a head are its columns */
     SPAR__COLUMN_AND_ROW, /* the first half of each row is a column of one tensor, the second a row of
                              another, named after "|" */
     SPAR__HALVES,     /* for rotary pairs (i, i + n/2): a model of pairs (2i, 2i + 1) has the rows of */
@@ -78,6 +79,7 @@ void spar__publish_rope(json_t *config, const json_t *position);
 typedef struct spar__family {
     const char *name;          /* "gpt2" */
     const char *const *types;  /* values of "model_type" in config.json, end with NULL */
+    bool (*is)(const json_t *config); /* which family of several with one type; NULL = this */
     const char *const *prefixes; /* that tensor names may have, the first is written; NULL = none */
     const spar__tensor_rule *tensors;
     const char *const *ignored; /* tensors that carry no weights of their own: "*.attn.bias" */
@@ -96,7 +98,7 @@ typedef struct spar__family {
 
 const spar__family *spar__family_at(int index);              /* NULL beyond the last */
 const spar__family *spar__family_named(const char *name);    /* by its own name */
-const spar__family *spar__family_of_type(const char *model_type);
+const spar__family *spar__family_of_config(const json_t *config); /* by its "model_type" */
 const spar__family *spar__family_of_gguf(const spar__gguf *file);
 /* "gpt2, llama, …" for messages. */
 void spar__family_list(char *out, size_t room);

@@ -22,7 +22,7 @@ static spar_status read_json(const char *folder, const char *name, json_t **out)
 static spar_status find_family(const char *path, const json_t *config, const spar__family **out) {
     const char *type = json_string_value(json_object_get(config, "model_type"));
     char list[512];
-    *out = type ? spar__family_of_type(type) : NULL;
+    *out = spar__family_of_config(config);
     if (*out) return SPAR_OK;
     spar__family_list(list, sizeof list);
     return spar__fail(SPAR_ERR_UNSUPPORTED, "%s: key 'model_type': found %s%s%s, expected one of %s", path,

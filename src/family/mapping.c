@@ -103,7 +103,8 @@ static bool shape_fits(const spar__foreign *t, const spar__place *place, const s
         return true;
     if (turned)
         return t->n_dims > 1 && all / place->cols == place->all && all % place->cols == 0 &&
-               (first == place->cols || last == place->all);
+               (place->slabs > 1 ? first == place->slabs && t->shape[1] == place->cols
+                                 : first == place->cols || last == place->all);
     return last == place->cols && all / last == place->all;
 }
 
@@ -177,7 +178,7 @@ static void copy_row(void *to, spar__type to_type, const void *from, spar__type 
 /* Our [rows, cols] out of columns of theirs, in squares that both sides' caches like. */
 static void copy_transposed(char *to, const spar__foreign *t, const spar__place *place) {
     enum { BLOCK = 32 };
-    int64_t cols = place->cols;
+    int64_t cols = place->cols, each = place->all / place->slabs; /* columns of a slab */
     size_t size = t->type == SPAR__F32 ? FILE_REAL : spar__type_of(t->type)->block_bytes;
     size_t ours = t->type == SPAR__F32 ? sizeof(real) : size;
 #pragma omp parallel for schedule(static)
@@ -185,8 +186,9 @@ static void copy_transposed(char *to, const spar__foreign *t, const spar__place 
         for (int64_t c = 0; c < cols; c += BLOCK)
             for (int64_t i = r; i < r + BLOCK && i < place->rows; i++)
                 for (int64_t j = c; j < c + BLOCK && j < cols; j++) {
-                    const char *from = (const char *)t->data +
-                                       (size_t)(j * place->all + spar__place_row(place, i)) * size;
+                    int64_t row = spar__place_row(place, i);
+                    int64_t at = (row / each * cols + j) * each + row % each;
+                    const char *from = (const char *)t->data + (size_t)at * size;
                     copy_row(to + (size_t)(i * place->stride + j) * ours, t->type, from, t->type, 1, NULL);
                 }
 }

@@ -95,8 +95,13 @@ spar_status spar__place_of(spar_model *m, const spar__tensor_rule *rules, const 
         place.cols /= 2;
     }
     if (rule && rule->parts > 1) SPAR_TRY(measure_parts(m, rules, p, &place));
-    place.transposed = rule && rule->form == SPAR__TRANSPOSED && p->n_dims > 1;
     const spar__shape *shape = spar__model_shape_of(m, p->name);
+    bool slabs = rule && rule->form == SPAR__SLABS;
+    place.transposed = rule && (rule->form == SPAR__TRANSPOSED || slabs) && p->n_dims > 1;
+    place.slabs = slabs ? shape->n_heads : 1;
+    if (slabs && place.rows % place.slabs)
+        return spar__fail(SPAR_ERR_CONFIG, "tensor '%s': %lld rows are no multiple of n_heads, %d", p->name,
+                          (long long)place.rows, shape->n_heads);
     place.head_dim = shape->head_dim;
     if (rule && (rule->form == SPAR__HALVES || rule->form == SPAR__ADJACENT)) {
         const json_t *position = spar__model_value(spar__model_config(m), "position");

@@ -24,11 +24,12 @@ const spar__family *spar__family_named(const char *name) {
     return NULL;
 }
 
-const spar__family *spar__family_of_type(const char *model_type) {
+const spar__family *spar__family_of_config(const json_t *config) {
+    const char *type = json_string_value(json_object_get(config, "model_type"));
     const spar__family *f;
-    for (int i = 0; (f = spar__family_at(i)); i++)
+    for (int i = 0; type && (f = spar__family_at(i)); i++)
         for (int t = 0; f->types && f->types[t]; t++)
-            if (strcmp(f->types[t], model_type) == 0) return f;
+            if (strcmp(f->types[t], type) == 0 && (!f->is || f->is(config))) return f;
     return NULL;
 }
 

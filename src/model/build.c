@@ -95,15 +95,26 @@ static const spar_option convolution_table[] = {
 
 /* ---- Building ---- */
 
-static void declare_norm(spar_model *m, const spar__stack *s, const norm_options *o, const char *name,
-                         spar__norm_layer *out) {
+static void declare_norm_of(spar_model *m, int64_t width, const norm_options *o, const char *name,
+                            spar__norm_layer *out) {
     char full[64];
     out->eps = o->eps;
     out->center = o->kind == 0;
     snprintf(full, sizeof full, "%s.weight", name);
-    out->weight = spar__declare_vector(&m->params, full, 1, s->shape.d_model);
+    out->weight = spar__declare_vector(&m->params, full, 1, width);
     snprintf(full, sizeof full, "%s.bias", name);
-    if (out->center && o->bias) out->bias = spar__declare_vector(&m->params, full, 0, s->shape.d_model);
+    if (out->center && o->bias) out->bias = spar__declare_vector(&m->params, full, 0, width);
+}
+
+static void declare_norm(spar_model *m, const spar__stack *s, const norm_options *o, const char *name,
+                         spar__norm_layer *out) {
+    declare_norm_of(m, s->shape.d_model, o, name, out);
+}
+
+/* Width of what leaves the last block. */
+static int64_t width_out(const spar__stack *s) {
+    bool joined = s->shape.n_layers && s->blocks[s->shape.n_layers - 1].residual->joined;
+    return joined ? 2 * s->shape.d_model : s->shape.d_model;
 }
 
 static spar_status make_self(size_t size, void **out) {
@@ -306,6 +317,22 @@ static spar_status build_block(spar_model *m, spar__stack *s, const norm_options
     return m->params.status;
 }
 
+/* Two streams run through all layers or none, of a decoder or an encoder by itself. */
+static spar_status check_streams(const spar_model *m, const spar__stack *s) {
+    for (int64_t i = 0; i < s->shape.n_layers; i++) {
+        const spar__residual_kind *first = s->blocks[0].residual, *other = s->blocks[i].residual;
+        if (other != first && (first->reversible || other->reversible))
+            return spar__fail(SPAR_ERR_CONFIG, "%s.residual: '%s' beside '%s', expected a reversible one in all layers or in none",
+                              s->where, other->name, first->name);
+        if (first->reversible && (m->n_stacks > 1 || json_object_get(s->config, "convolution")))
+            return spar__fail(SPAR_ERR_CONFIG, "%s.residual: '%s', expected another with an encoder or a convolution beside it",
+                              s->where, first->name);
+    }
+    if (s->narrow && width_out(s) != s->shape.d_model)
+        return spar__fail(SPAR_ERR_CONFIG, "%s.embedding.width: given, expected none where streams are joined", s->where);
+    return SPAR_OK;
+}
+
 static spar_status build_stack(spar_model *m, spar__stack *s) {
     norm_options norm;
     char where[48];
@@ -324,8 +351,9 @@ static spar_status build_stack(spar_model *m, spar__stack *s) {
     s->blocks = spar__array((size_t)s->shape.n_layers, sizeof *s->blocks);
     if (!s->blocks) return SPAR_ERR_MEMORY;
     for (int64_t i = 0; i < s->shape.n_layers; i++) SPAR_TRY(build_block(m, s, &norm, i));
+    SPAR_TRY(check_streams(m, s));
     if (norm.final && s->shape.n_layers && s->blocks[s->shape.n_layers - 1].residual->final_norm)
-        declare_norm(m, s, &norm, "output_norm", &s->final_norm);
+        declare_norm_of(m, width_out(s), &norm, "output_norm", &s->final_norm);
     SPAR_TRY(build_convolution(m, s, &norm));
     m->params.prefix[0] = 0;
     return m->params.status;
@@ -336,7 +364,10 @@ static spar_status build_head(spar_model *m) {
     SPAR_TRY(spar__choose(json_object_get(m->config, "head"), "model", "head", spar__head_at, "tied", &m->head));
     const spar__head_kind *head = (const spar__head_kind *)m->head.kind;
     SPAR_TRY(make_self(head->self_size, &m->head_self));
+    if (width_out(last) != last->shape.d_model && strcmp(m->head.kind->name, "tied") == 0)
+        return spar__fail(SPAR_ERR_CONFIG, "model.head: 'tied' after joined streams, expected 'separate' or 'sparse'");
     spar__shape shape = last->shape;
+    shape.d_model = width_out(last);
     if (last->narrow) shape.d_model = last->narrow->shape[0];
     SPAR_TRY(head->declare(&m->params, &shape, m->head.options, last->embedding, m->head_self));
     return m->params.status;

@@ -61,7 +61,10 @@ static spar__tensor *run_stack(spar__pass *pass, const spar_model *m, const spar
     spar__shared *outside = pass->shared;
     spar__tensor *x = embed(pass, s, tokens);
     pass->shared = share(pass, s, outside);
-    for (int64_t i = 0; i < s->shape.n_layers; i++) {
+    const spar__residual_kind *residual = s->shape.n_layers ? s->blocks[0].residual : NULL;
+    if (residual && residual->reversible)
+        x = spar__reversible_run(pass, s->blocks, s->shape.n_layers, residual->joined, x);
+    for (int64_t i = 0; i < s->shape.n_layers && !residual->reversible; i++) {
         spar__tensor *before = x;
         x = spar__block_run(pass, &s->blocks[i], x, m->recompute);
         if (i == 0 && s->convolution) x = convolve(pass, s, before, x);

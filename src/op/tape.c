@@ -60,11 +60,6 @@ void spar__push(spar__pass *pass, spar__backward back, const void *arguments, si
     pass->tape = record;
 }
 
-void *spar__choices(spar__pass *pass, size_t bytes, bool *known) {
-    *known = false;
-    return spar__take(pass, 1, bytes);
-}
-
 real *spar__grad(spar__pass *pass, spar__tensor *t, bool *add) {
     if (!t || !t->needs_grad || !spar__ok(pass)) return NULL;
     if (!t->grad && !(t->grad = spar__take(pass, t->rows * t->cols, sizeof(real)))) return NULL;

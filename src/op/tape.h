@@ -113,10 +113,6 @@ spar__tensor *spar__new(spar__pass *pass, int64_t rows, int64_t cols, bool needs
 void *spar__keep(spar__pass *pass, uint64_t site, int64_t count, size_t size, bool *found);
 /* Pushes a copy of the `size` bytes of arguments, when recording. */
 void spar__push(spar__pass *pass, spar__backward back, const void *arguments, size_t size);
-/* Memory for `bytes` of discrete choices (buckets, neurons) that the pass is about to make. Where a block is run
- * again on activations that are not the same to the bit, they are the first run's: *known is then true, and
- * they are not made again. */
-void *spar__choices(spar__pass *pass, size_t bytes, bool *known);
 /* The gradient of t to write into: *add says whether to add to it or to overwrite it; afterwards it
  * counts as started. NULL when t needs none (or without memory: the pass is then stopped). */
 real *spar__grad(spar__pass *pass, spar__tensor *t, bool *add);

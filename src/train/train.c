@@ -121,7 +121,7 @@ static spar_status one_step(spar__run *run, spar_train_result *result) {
     if (t->step == run->first_step + 1) run->first_seconds = spar__seconds() - run->begun;
     result->step = t->step;
     result->loss = record.loss;
-    result->activation_bytes = spar__arena_peak(t->arena);
+    result->activation_bytes = spar__arena_peak(t->arena) + spar__arena_peak(t->kept);
     result->tokens_per_second =
         run->trained_tokens / fmax(1e-9, spar__seconds() - run->begun - run->idle);
     bool first = t->step == run->first_step + 1;

@@ -38,6 +38,7 @@ spar_status spar__trainer_create(spar__trainer *t, const spar__train_settings *s
     if (!spar__mul((size_t)set->batch, length, &rows) || !spar__mul((size_t)set->batch, source, &sources))
         return spar__fail(SPAR_ERR_LIMIT, "train.batch · train.length: too large");
     t->arena = spar__arena_create(ARENA_BLOCK);
+    t->kept = spar__arena_create(0);
     t->observer = spar__observer_create();
     t->sequences = spar__array((size_t)set->batch, sizeof *t->sequences);
     t->positions = spar__array(rows, sizeof *t->positions);
@@ -47,7 +48,7 @@ spar_status spar__trainer_create(spar__trainer *t, const spar__train_settings *s
     t->batch.source = spar__array(sources + 1, sizeof(int32_t));
     t->source_sequences = spar__array((size_t)set->batch, sizeof *t->source_sequences);
     t->source_positions = spar__array(sources + 1, sizeof(int32_t));
-    if (!t->arena || !t->observer || !t->sequences || !t->positions || !t->batch.inputs ||
+    if (!t->arena || !t->kept || !t->observer || !t->sequences || !t->positions || !t->batch.inputs ||
         !t->batch.targets || !t->batch.first || !t->batch.source || !t->source_sequences || !t->source_positions)
         return SPAR_ERR_MEMORY;
     lay_out_rows(t->sequences, t->positions, set->batch, (int64_t)length);
@@ -67,6 +68,7 @@ spar_status spar__trainer_create(spar__trainer *t, const spar__train_settings *s
 void spar__trainer_free(spar__trainer *t) {
     spar__optimiser_free(t->optimiser);
     spar__arena_free(t->arena);
+    spar__arena_free(t->kept);
     spar__observer_free(t->observer);
     spar__free(t->sequences);
     spar__free(t->positions);
@@ -83,10 +85,12 @@ void spar__trainer_free(spar__trainer *t) {
 static spar__pass begin_pass(spar__trainer *t, const spar__rows *rows, bool training,
                              uint64_t step) {
     spar__arena_rewind(t->arena, (spar__arena_mark){0});
-    /* The bf16 copies of weights lay in the arena. */
+    spar__arena_rewind(t->kept, (spar__arena_mark){0});
+    /* The bf16 copies of weights lay in the arenas. */
     for (int i = 0; i < spar__model_n_params(t->model); i++)
         spar__model_param(t->model, i)->value.half = NULL;
     return (spar__pass){.arena = t->arena,
+                        .kept_arena = t->kept,
                         .recording = training,
                         .training = training,
                         .bf16 = t->set.precision == 1,

@@ -14,7 +14,7 @@ typedef struct spar__trainer {
     spar_model *model;        /* not owned */
     spar__optimiser *optimiser;
     spar_batches *train, *valid; /* valid: NULL where there is none; both not owned */
-    spar__arena *arena;
+    spar__arena *arena, *kept; /* of a pass; what outlives blocks that are run again */
     spar__sequence *sequences; /* [batch] */
     int32_t *positions;        /* [batch · length] */
     spar__sequence *source_sequences; /* those of what the encoder reads, where the objective has that */

@@ -111,6 +111,7 @@ static spar_model *make(const spar_pattern_kind *pattern, const char *patterns_t
     if (patterns_text) spar__buffer_print(&b, ", \"pattern\": %s", patterns_text);
     else add_kind(&b, "pattern", pattern->name, pattern->options);
     spar__buffer_print(&b, "}");
+    if (residual->joined) spar__buffer_print(&b, ", \"head\": \"separate\"");
     add_kind(&b, "position", position->name, position->options);
     add_kind(&b, "feedforward", feedforward->name, feedforward->options);
     spar__buffer_print(&b, "}}");
