@@ -26,9 +26,15 @@ static const struct {
 } small[] = {
     {"vocab_size", VOCABULARY}, {"context", 32},   {"d_model", 16},       {"n_layers", 2},  {"n_heads", 4},
     {"n_kv_heads", 2},          {"head_dim", 4},   {"d_ff", 32},          {"n_experts", 4}, {"block", 8},
-    {"rank", 4},                {"modules", 4},    {"summary", 4},        {"steps", 1},     {"batch", ROWS},
+    {"chunk", 8},                {"rank", 4},                {"modules", 4},    {"summary", 4},        {"steps", 1},     {"batch", ROWS},
     {"accumulation", 1},        {"length", LENGTH}, {"eval_every", 0},    {"checkpoint_every", 0}, {"warmup", 0},
 };
+
+/* And lists: the sides of a box of 32 positions, widths of 16 in all. */
+static const struct {
+    const char *key;
+    int values[2];
+} lists[] = {{"shape", {4, 8}}, {"widths", {8, 8}}, {"buckets", {2, 4}}};
 
 static void shrink(json_t *value) {
     const char *key;
@@ -40,6 +46,9 @@ static void shrink(json_t *value) {
         for (i = 0; i < sizeof small / sizeof *small; i++)
             if (!strcmp(key, small[i].key) && json_is_number(member) && json_number_value(member) > small[i].most)
                 json_object_set_new(value, key, json_integer(small[i].most));
+        for (i = 0; i < sizeof lists / sizeof *lists; i++)
+            if (!strcmp(key, lists[i].key))
+                json_object_set_new(value, key, json_pack("[i, i]", lists[i].values[0], lists[i].values[1]));
     }
 }
 
