@@ -7,10 +7,7 @@ static const format self = {.block = 32, .bytes = 18, .group = 32, .offset = 8, 
 SPAR__INLINE void unpack(const unsigned char *block, int8_t *q, float *s, float *m) {
     (void)m;
     *s = load_half(block);
-    for (int i = 0; i < 16; i++) {
-        q[i] = block[2 + i] & 15;
-        q[16 + i] = block[2 + i] >> 4;
-    }
+    load_halves(block + 2, q);
 }
 
 /* d = that number x whose |x| is the largest, / −8: it becomes 0, the end that reaches farthest. The

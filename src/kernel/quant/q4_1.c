@@ -6,10 +6,7 @@ static const format self = {.block = 32, .bytes = 20, .group = 32, .span = 8, .h
 SPAR__INLINE void unpack(const unsigned char *block, int8_t *q, float *s, float *m) {
     *s = load_half(block);
     *m = load_half(block + 2);
-    for (int i = 0; i < 16; i++) {
-        q[i] = block[4 + i] & 15;
-        q[16 + i] = block[4 + i] >> 4;
-    }
+    load_halves(block + 4, q);
 }
 
 /* m is the smallest number, d a fifteenth of the range. */
