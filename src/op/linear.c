@@ -30,7 +30,7 @@ static void few_rows(spar__tensor *x, spar__tensor *w, real alpha, real beta, re
     }
 }
 
-/* Types in blocks: x is packed to 8 bits once. One vector meets row after row; several meet tiles of
+/* Types in blocks, in sessions: x is packed to 8 bits once. One vector meets row after row; several meet tiles of
  * rows, with the same bits, so neither batches nor chunks of a prompt change a result. */
 static void packed_rows(spar__pass *pass, const spar__tensor *x, const spar__tensor *w, real alpha,
                         real beta, real *y) {
@@ -83,7 +83,8 @@ void spar__times_weight(spar__pass *pass, spar__tensor *x, spar__tensor *w, real
                         real *y) {
     if (!spar__ok(pass)) return;
     if (pass->watch) pass->watch(pass->watch_context, x, w);
-    if (spar__k()->packed_dot[w->type] && !pass->training) {
+    /* A pass without a cache (logits, evaluation, encoders) is exact: it does not round x. */
+    if (spar__k()->packed_dot[w->type] && pass->cache && !pass->training) {
         packed_rows(pass, x, w, alpha, beta, y);
     } else if (x->rows <= (pass->cache ? CACHED_ROWS : FEW_ROWS) && !pass->training) {
         few_rows(x, w, alpha, beta, y);

@@ -37,10 +37,19 @@ static void check(const char *members, const char *type, int width) {
     int32_t tokens[LENGTH];
     static float all[LENGTH * VOCABULARY];
     for (int i = 0; i < LENGTH; i++) tokens[i] = (i * 11 + i / 7) % VOCABULARY;
-    assert_int_equal(spar_model_logits(model, tokens, LENGTH, all), SPAR_OK);
     spar_session_options o = SPAR_SESSION_OPTIONS_INIT;
     o.cache_type = "f32";
     assert_int_equal(spar_session_create(model, &o, &session), SPAR_OK);
+    /* A pass without a cache does not round what it multiplies weights in blocks by; a session does. */
+    if (strcmp(type, "q8_0")) assert_int_equal(spar_model_logits(model, tokens, LENGTH, all), SPAR_OK);
+    else
+        for (int t = 0; t < LENGTH; t++) {
+            const float *last;
+            spar_session_reset(session);
+            assert_int_equal(spar_session_feed(session, tokens, (size_t)t + 1, &last), SPAR_OK);
+            memcpy(all + t * VOCABULARY, last, sizeof(float) * VOCABULARY);
+        }
+    spar_session_reset(session);
     for (int t = 0; t < LENGTH; t++) {
         const float *one;
         assert_int_equal(spar_session_feed(session, tokens + t, 1, &one), SPAR_OK);
