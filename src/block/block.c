@@ -36,7 +36,7 @@ int spar__block_tracks(const spar__block *b, spar__cache_track out[SPAR__BLOCK_T
     int n = attention_tracks(b, out);
     n += projection_tracks(b, out + n);
     if (feedforward->tracks) n += feedforward->tracks(b->shape, b->feedforward.options, out + n);
-    return n;
+    return n + spar__recurrent_tracks(&b->recurrent, out + n);
 }
 
 int64_t spar__block_state(const spar__block *b, int64_t context) {
@@ -135,13 +135,21 @@ spar__tensor *spar__block_cross(spar__pass *pass, const spar__block *b, spar__te
     return spar__dropout(pass, y, b->dropout);
 }
 
-spar__tensor *spar__block_feedforward(spar__pass *pass, const spar__block *b, spar__tensor *x) {
-    if (!x || !spar__ok(pass)) return NULL;
+bool spar__block_has_feedforward(const spar__block *b) {
+    return !((const spar__feedforward_kind *)b->feedforward.kind)->absent;
+}
+
+spar__tensor *spar__block_feedforward(spar__pass *pass, const spar__block *b, spar__tensor *h, spar__tensor *x) {
+    if (!h || !x || !spar__ok(pass)) return NULL;
     const spar__feedforward_kind *kind = (const spar__feedforward_kind *)b->feedforward.kind;
     spar__cache_track skipped[SPAR__BLOCK_TRACKS];
     int n = attention_tracks(b, skipped);
     pass->track = n + projection_tracks(b, skipped + n);
-    spar__tensor *y = kind->run(pass, b->feedforward.options, b->feedforward_self, x);
+    spar__tensor *y = kind->run(pass, b->feedforward.options, b->feedforward_self, h);
+    if (b->recurrent.n_layers) {
+        if (kind->tracks) pass->track += kind->tracks(b->shape, b->feedforward.options, skipped);
+        y = spar__sum(pass, y, spar__recurrent_run(pass, &b->recurrent, x));
+    }
     return spar__dropout(pass, y, b->dropout);
 }
 

@@ -12,6 +12,18 @@ typedef struct spar__norm_layer {
     bool center;
 } spar__norm_layer;
 
+enum { SPAR__MAX_RECURRENT = 8 };
+
+/* A recurrent branch beside the feed-forward (recurrent.c). */
+typedef struct spar__recurrent {
+    int n_layers; /* 0 = none */
+    int64_t width;
+    spar__activation activation;
+    spar__norm_layer norm;
+    spar__param *in, *in_bias, *out, *out_bias;
+    spar__param *units[SPAR__MAX_RECURRENT], *unit_biases[SPAR__MAX_RECURRENT];
+} spar__recurrent;
+
 typedef struct spar__block {
     int index;
     const spar__shape *shape;
@@ -20,6 +32,7 @@ typedef struct spar__block {
     void *pattern_self; /* of patterns that choose by content, else NULL */
     void *projection_self, *feedforward_self;
     spar__norm_layer norm[2];
+    spar__recurrent recurrent;
     /* Cross-attention, in decoders that have an encoder: cross.kind NULL = none. */
     spar__choice cross; /* its projection */
     void *cross_self;
@@ -44,18 +57,32 @@ typedef struct spar__residual_kind {
 const spar__residual_kind *spar__residual_at(int index); /* NULL beyond the last */
 
 spar__tensor *spar__block_norm(spar__pass *pass, const spar__norm_layer *norm, spar__tensor *x);
-/* Attention with projections, cross-attention, and the feed-forward, each with dropout after it. */
+/* Attention with projections, cross-attention, and the feed-forward, each with dropout after it. Beside the
+ * feed-forward's input h, the stream x itself enters its recurrent branch. */
 spar__tensor *spar__block_attention(spar__pass *pass, const spar__block *block, spar__tensor *x);
 spar__tensor *spar__block_cross(spar__pass *pass, const spar__block *block, spar__tensor *x);
 /* Keys and values that cross-attention makes of the encoder's output. */
 void spar__block_memory(spar__pass *pass, const spar__block *block, spar__tensor *memory,
                         spar__tensor *qkv[3]);
-spar__tensor *spar__block_feedforward(spar__pass *pass, const spar__block *block, spar__tensor *x);
+spar__tensor *spar__block_feedforward(spar__pass *pass, const spar__block *block, spar__tensor *h, spar__tensor *x);
+bool spar__block_has_feedforward(const spar__block *block);
+
+typedef struct spar__recurrent_options {
+    int64_t layers, width;
+    int activation;
+} spar__recurrent_options;
+extern const spar_option spar__recurrent_table[];
+/* The norm stands in `out` already. */
+spar_status spar__recurrent_declare(spar__builder *builder, const spar__shape *shape,
+                                    const spar__recurrent_options *options, spar__recurrent *out);
+int spar__recurrent_tracks(const spar__recurrent *recurrent, spar__cache_track *out);
+spar__tensor *spar__recurrent_run(spar__pass *pass, const spar__recurrent *recurrent, spar__tensor *x);
+int64_t spar__recurrent_read(const spar__recurrent *recurrent, const spar__shape *shape); /* weights, for one token */
 
 /* The tracks that a block keeps in the cache: keys and values, those of cross-attention, scores of keys by
- * relative position, then its projection's, then its feed-forward's. Returns how many. */
+ * relative position, then its projection's, its feed-forward's and its recurrent branch's. Returns how many. */
 enum { SPAR__CROSS_TRACKS = SPAR__KEY_VALUE_TRACKS };
-enum { SPAR__BLOCK_TRACKS = 2 * SPAR__KEY_VALUE_TRACKS + 1 + 2 * SPAR__KIND_TRACKS };
+enum { SPAR__BLOCK_TRACKS = 2 * SPAR__KEY_VALUE_TRACKS + 1 + 2 * SPAR__KIND_TRACKS + SPAR__MAX_RECURRENT };
 int spar__block_tracks(const spar__block *block, spar__cache_track out[SPAR__BLOCK_TRACKS]);
 
 /* Numbers that a block keeps in the cache by a scheme of its own, for a sequence of up to `context`. */

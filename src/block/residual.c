@@ -13,12 +13,18 @@ static spar__tensor *cross_pre_norm(spar__pass *pass, const spar__block *b, spar
     return spar__sum(pass, x, spar__block_cross(pass, b, spar__block_norm(pass, &b->cross_norm, x)));
 }
 
+/* to + F h; x is what h was made of. */
+static spar__tensor *add_feedforward(spar__pass *pass, const spar__block *b, spar__tensor *to, spar__tensor *h,
+                                     spar__tensor *x) {
+    return spar__sum(pass, to, spar__block_feedforward(pass, b, h, x));
+}
+
 static spar__tensor *pre_norm(spar__pass *pass, const spar__block *b, spar__tensor *x) {
     spar__tensor *h = spar__block_norm(pass, &b->norm[0], x);
     x = spar__sum(pass, x, spar__block_attention(pass, b, h));
     x = cross_pre_norm(pass, b, x);
-    h = spar__block_norm(pass, &b->norm[1], x);
-    return spar__sum(pass, x, spar__block_feedforward(pass, b, h));
+    if (!spar__block_has_feedforward(b)) return x;
+    return add_feedforward(pass, b, x, spar__block_norm(pass, &b->norm[1], x), x);
 }
 
 static spar__tensor *post_norm(spar__pass *pass, const spar__block *b, spar__tensor *x) {
@@ -28,30 +34,30 @@ static spar__tensor *post_norm(spar__pass *pass, const spar__block *b, spar__ten
         x = spar__sum(pass, x, spar__block_cross(pass, b, x));
         x = spar__block_norm(pass, &b->cross_norm, x);
     }
-    x = spar__sum(pass, x, spar__block_feedforward(pass, b, x));
-    return spar__block_norm(pass, &b->norm[1], x);
+    if (!spar__block_has_feedforward(b)) return x;
+    return spar__block_norm(pass, &b->norm[1], add_feedforward(pass, b, x, x, x));
 }
 
 static spar__tensor *parallel(spar__pass *pass, const spar__block *b, spar__tensor *x) {
     spar__tensor *h = spar__block_norm(pass, &b->norm[0], x);
-    spar__tensor *a = spar__block_attention(pass, b, h);
-    x = spar__sum(pass, x, a);
-    if (b->cross.kind) x = spar__sum(pass, x, spar__block_cross(pass, b, h));
-    return spar__sum(pass, x, spar__block_feedforward(pass, b, h));
+    spar__tensor *y = spar__sum(pass, x, spar__block_attention(pass, b, h));
+    if (b->cross.kind) y = spar__sum(pass, y, spar__block_cross(pass, b, h));
+    return spar__block_has_feedforward(b) ? add_feedforward(pass, b, y, h, x) : y;
 }
 
 static spar__tensor *parallel_norms(spar__pass *pass, const spar__block *b, spar__tensor *x) {
     spar__tensor *a = spar__block_attention(pass, b, spar__block_norm(pass, &b->norm[0], x));
-    spar__tensor *f = spar__block_feedforward(pass, b, spar__block_norm(pass, &b->norm[1], x));
-    x = cross_pre_norm(pass, b, spar__sum(pass, x, a));
-    return spar__sum(pass, x, f);
+    spar__tensor *y = cross_pre_norm(pass, b, spar__sum(pass, x, a));
+    if (!spar__block_has_feedforward(b)) return y;
+    return add_feedforward(pass, b, y, spar__block_norm(pass, &b->norm[1], x), x);
 }
 
 static spar__tensor *normed_residual(spar__pass *pass, const spar__block *b, spar__tensor *x) {
     spar__tensor *h = spar__block_norm(pass, &b->norm[0], x);
-    h = spar__block_norm(pass, &b->norm[1], spar__sum(pass, h, spar__block_attention(pass, b, h)));
+    h = spar__sum(pass, h, spar__block_attention(pass, b, h));
+    if (spar__block_has_feedforward(b)) h = spar__block_norm(pass, &b->norm[1], h);
     if (b->cross.kind) h = spar__block_norm(pass, &b->cross_norm, spar__sum(pass, h, spar__block_cross(pass, b, h)));
-    return spar__sum(pass, h, spar__block_feedforward(pass, b, h));
+    return spar__block_has_feedforward(b) ? add_feedforward(pass, b, h, h, h) : h;
 }
 
 static const spar__residual_kind spar__residual_pre_norm = {"pre-norm", 2, true, pre_norm};

@@ -11,7 +11,8 @@
 
 typedef struct reversible {
     const spar__block *blocks;
-    int64_t n; /* halves: two of each block */
+    int64_t n; /* halves */
+    int32_t *halves; /* [n]: the block's number times two, and one more for its feed-forward */
     bool joined;
     spar__tensor *x, *y;
     real *a, *b; /* [rows, d] */
@@ -19,10 +20,20 @@ typedef struct reversible {
 } reversible;
 
 static spar__tensor *run_half(spar__pass *pass, const reversible *r, int64_t i, spar__tensor *b) {
-    const spar__block *block = &r->blocks[i / 2];
+    const spar__block *block = &r->blocks[r->halves[i] / 2];
+    bool feedforward = r->halves[i] % 2;
     pass->layer = block->index;
-    spar__tensor *h = spar__block_norm(pass, &block->norm[i % 2], b);
-    return i % 2 ? spar__block_feedforward(pass, block, h) : spar__block_attention(pass, block, h);
+    spar__tensor *h = spar__block_norm(pass, &block->norm[feedforward], b);
+    return feedforward ? spar__block_feedforward(pass, block, h, b) : spar__block_attention(pass, block, h);
+}
+
+/* Both halves of each block, or attention alone where there is no feed-forward. */
+static void list_halves(spar__pass *pass, reversible *r, int64_t n_blocks) {
+    r->halves = spar__take(pass, 2 * n_blocks, sizeof *r->halves);
+    for (int64_t i = 0; r->halves && i < n_blocks; i++) {
+        r->halves[r->n++] = (int32_t)(2 * i);
+        if (spar__block_has_feedforward(&r->blocks[i])) r->halves[r->n++] = (int32_t)(2 * i + 1);
+    }
 }
 
 static void swap(reversible *r) {
@@ -132,7 +143,8 @@ spar__tensor *spar__reversible_run(spar__pass *pass, const spar__block *blocks, 
     if (!x || !spar__ok(pass)) return NULL;
     bool recording = pass->recording;
     int64_t size = x->rows * x->cols;
-    reversible r = {.blocks = blocks, .n = 2 * n, .joined = joined, .x = x};
+    reversible r = {.blocks = blocks, .joined = joined, .x = x};
+    list_halves(pass, &r, n);
     r.y = spar__new(pass, x->rows, joined ? 2 * x->cols : x->cols, true);
     r.a = spar__take(pass, size, sizeof *r.a);
     r.b = spar__take(pass, size, sizeof *r.b);

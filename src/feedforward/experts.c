@@ -77,6 +77,9 @@ static spar_status check(const options *o) {
         return spar__fail(SPAR_ERR_CONFIG, "%s: found capacity and capacity_factor, expected one of them", where);
     if (o->expert.kind == &spar__feedforward_experts.kind)
         return spar__fail(SPAR_ERR_CONFIG, "%s.expert: found 'experts', expected another kind", where);
+    if (kind_of(o)->absent)
+        return spar__fail(SPAR_ERR_CONFIG, "%s.expert: found '%s', expected another kind", where,
+                          o->expert.kind->name);
     if (kind_of(o)->tracks)
         return spar__fail(SPAR_ERR_CONFIG, "%s.expert: '%s' looks at earlier tokens; expected a kind that does not",
                           where, o->expert.kind->name);

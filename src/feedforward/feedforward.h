@@ -21,6 +21,7 @@ typedef struct spar__feedforward_kind {
      * is made trainable. NULL: nothing to do. */
     void (*prepare)(void *self);
     void (*release)(void *self); /* what `self` owns; NULL: nothing */
+    bool absent; /* the layer has none, nor the norm before it */
 } spar__feedforward_kind;
 
 #define FEEDFORWARD(symbol) extern const spar__feedforward_kind spar__feedforward_##symbol;

@@ -27,7 +27,7 @@ static const spar_option model_table[] = {
 static const char *const model_sections[] = {"norm",       "residual",   "position",    "attention",
                                              "projection", "feedforward", "head",       "embedding",
                                              "encoder",    "decoder",    "convolution", "cross",
-                                             "labels",     "start", NULL};
+                                             "labels",     "start",   "recurrent", NULL};
 
 typedef struct norm_options {
     int kind;
@@ -201,6 +201,18 @@ static spar_status build_relative(spar_model *m, const spar__stack *s, spar__blo
     return m->params.status;
 }
 
+/* Layers whose section is null, and those without a feed-forward, have none. */
+static spar_status build_recurrent(spar_model *m, const spar__stack *s, spar__block *b, const norm_options *norm) {
+    const json_t *section = spar__of_layer(json_object_get(s->config, "recurrent"), b->index);
+    spar__recurrent_options o;
+    char where[48];
+    if (!section || json_is_null(section)) return SPAR_OK;
+    snprintf(where, sizeof where, "%s.recurrent", s->where);
+    SPAR_TRY(spar__options_read(section, where, spar__recurrent_table, NULL, &o));
+    declare_norm(m, s, norm, "sru_norm", &b->recurrent.norm);
+    return spar__recurrent_declare(&m->params, &s->shape, &o, &b->recurrent);
+}
+
 static spar_status build_convolution(spar_model *m, spar__stack *s, const norm_options *norm) {
     const json_t *section = json_object_get(s->config, "convolution");
     convolution_options o;
@@ -311,8 +323,9 @@ static spar_status build_block(spar_model *m, spar__stack *s, const norm_options
         SPAR_TRY(content->declare(&m->params, &s->shape, b->pattern.options, b->pattern_self));
     SPAR_TRY(build_relative(m, s, b));
     if (m->n_stacks > 1 && !s->shape.encoder) SPAR_TRY(build_cross(m, s, b, norm));
-    if (b->residual->norms > 1) declare_norm(m, s, norm, "ffn_norm", &b->norm[1]);
+    if (b->residual->norms > 1 && !f->absent) declare_norm(m, s, norm, "ffn_norm", &b->norm[1]);
     SPAR_TRY(f->declare(&m->params, &s->shape, b->feedforward.options, b->feedforward_self));
+    if (!f->absent) SPAR_TRY(build_recurrent(m, s, b, norm));
     set_prefix(m, s);
     return m->params.status;
 }

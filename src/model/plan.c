@@ -23,6 +23,7 @@ static double read_of_stack(const spar__stack *stack) {
                  ->read_per_token(s, b->projection.options);
         n += (double)((const spar__feedforward_kind *)b->feedforward.kind)
                  ->read_per_token(s, b->feedforward.options);
+        n += (double)spar__recurrent_read(&b->recurrent, s);
         n += 4.0 * (double)s->d_model;
     }
     return n;

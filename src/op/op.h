@@ -38,6 +38,10 @@ spar__tensor *spar__dropout(spar__pass *, spar__tensor *x, double p);
 spar__tensor *spar__rotary(spar__pass *, spar__tensor *x, int64_t head_dim, const real *cosine,
                            const real *sine, int64_t n, bool halves, const int32_t *positions);
 
+/* A simple recurrent unit along each sequence: x, y [rows, d], u [rows, 3·d] (recurrence.c). With a cache, the
+ * cells are kept in `track`. */
+spar__tensor *spar__recurrence(spar__pass *, spar__tensor *x, spar__tensor *u, spar__activation f, int track);
+
 /* Each head of each row brought to unit mean square: x/√(mean(x²) + eps). */
 spar__tensor *spar__unit(spar__pass *, spar__tensor *x, int64_t head_dim, double eps);
 

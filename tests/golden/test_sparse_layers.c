@@ -13,7 +13,7 @@
 #include "feedforward/feedforward.h"
 #include "format/safetensors.h"
 #include "head/head.h"
-#include "model/model.h"
+#include "model/inside.h"
 #include "projection/parts.h"
 
 #define FOLDER "tests/golden/data/sparse"
@@ -26,7 +26,8 @@ typedef struct golden {
     double tolerance;
     spar__shape shape;
     spar__builder builder;
-    spar__arena *arena;
+    spar_model *model; /* of cases of several layers: the builder is its own */
+    spar__arena *arena, *kept;
     spar__pass pass;
     spar__rows rows;
     spar__sequence sequences[MOST_ROWS];
@@ -84,7 +85,7 @@ static bool ends(const char *text, const char *end) {
 }
 
 /* "attn_q_mix.weight" of a mult_attention is "q.E". */
-static void golden_name(const golden *g, const char *ours, place *p) {
+static void golden_name(const golden *g, const char *ours, const char *layer_prefix, place *p) {
     static const char *const names[][3] = {/* ours, in the separate kinds, in mult_conv */
                                            {"attn_output_conv", "", "out.conv"}, {"attn_output", "o", "out.mult"},
                                            {"attn_shared", "", "mult"},          {"attn_qk", "", "conv_qk"},
@@ -98,7 +99,9 @@ static void golden_name(const golden *g, const char *ours, place *p) {
                    {"_down.bias", "down.bias", false}, {".weight", NULL, true},
                    {".bias", NULL, false}};
     const char *layer = json_string_value(json_object_get(g->about, "layer"));
-    bool conv = strcmp(layer, "mult_conv_attention") == 0, low = strcmp(layer, "low_rank_attention") == 0;
+    const char *attention = json_string_value(json_object_get(g->config, "attention"));
+    bool conv = strcmp(layer, "mult_conv_attention") == 0 || (attention && strcmp(attention, "mult_conv") == 0);
+    bool low = strcmp(layer, "low_rank_attention") == 0;
     const char *prefix = "", *rest = ours;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strncmp(ours, names[i][0], strlen(names[i][0])) == 0) {
@@ -115,9 +118,24 @@ static void golden_name(const golden *g, const char *ours, place *p) {
         }
     assert_non_null(end);
     const char *dot = *prefix ? "." : "";
-    snprintf(p->golden, sizeof p->golden, "param.%s%s%s", prefix, dot, end);
+    snprintf(p->golden, sizeof p->golden, "param.%s%s%s%s", layer_prefix, prefix, dot, end);
     if (!spar__st_find(g->tensors, p->golden) && strcmp(end, "kernel") == 0)
-        snprintf(p->golden, sizeof p->golden, "param.%s%sweight", prefix, dot);
+        snprintf(p->golden, sizeof p->golden, "param.%s%s%sweight", layer_prefix, prefix, dot);
+}
+
+/* "blk.3.attn_q.weight" → "attn_q.weight" with the prefix "layers.1.attention.1." where a block of the reference
+ * has two attentions, each of which is a layer of ours. NULL: no part of the case. */
+static const char *within_layer(const golden *g, const char *ours, char *prefix, size_t size) {
+    int layer, skipped = 0, attentions = (int)number(g, "n_attention_layers");
+    prefix[0] = 0;
+    if (!g->model) return ours;
+    if (sscanf(ours, "blk.%d.%n", &layer, &skipped) < 1 || !skipped) return NULL;
+    ours += skipped;
+    bool attention = strncmp(ours, "attn", 4) == 0;
+    if (!attentions) return attention ? NULL : ours;
+    snprintf(prefix, size, attention ? "layers.%d.attention.%d." : "layers.%d.ff.", layer / attentions,
+             layer % attentions);
+    return ours;
 }
 
 static int places_of(const golden *g, const spar__param *p, place out[2]) {
@@ -125,30 +143,36 @@ static int places_of(const golden *g, const spar__param *p, place out[2]) {
     place whole = {.batch = 1, .rows = v->rows, .cols = v->cols, .stride = v->cols};
     if (p->n_dims == 3) whole.batch = p->shape[0], whole.rows = p->shape[1];
     if (p->n_dims == 4) whole.rows = p->shape[0], whole.cols = whole.stride = v->rows / p->shape[0] * v->cols;
-    static const char *const direct[][2] = {{"ffn_controller_down.weight", "param.M1"},
-                                            {"ffn_controller_up.weight", "param.M2"},
-                                            {"ffn_controller_up.bias", "param.mb"},
-                                            {"ffn_neurons.bias", "param.b2"},
-                                            {"output_scale.weight", "param.D"},
-                                            {"output_mix.weight", "param.E"},
-                                            {"output.bias", "param.bias"}};
-    if (strcmp(p->name, "ffn_neurons.weight") == 0) {
+    static const char *const direct[][2] = {
+        {"ffn_controller_down.weight", "M1"}, {"ffn_controller_up.weight", "M2"}, {"ffn_controller_up.bias", "mb"},
+        {"ffn_neurons.bias", "b2"},           {"output_scale.weight", "D"},       {"output_mix.weight", "E"},
+        {"output.bias", "bias"},              {"ffn_up.weight", "W1"},            {"ffn_up.bias", "b1"},
+        {"ffn_down.weight", "W2"},            {"ffn_down.bias", "b2"},            {"attn_norm.weight", "norm.weight"},
+        {"attn_norm.bias", "norm.bias"},      {"ffn_norm.weight", "norm.weight"}, {"ffn_norm.bias", "norm.bias"},
+        {"sru_norm.weight", "sru.norm.weight"}, {"sru_norm.bias", "sru.norm.bias"}, {"sru_in.weight", "sru.in.weight"},
+        {"sru_in.bias", "sru.in.bias"},       {"sru_out.weight", "sru.out.weight"}, {"sru_out.bias", "sru.out.bias"},
+        {"sru.0.weight", "sru.0.weight"},     {"sru.0.bias", "sru.0.bias"},       {"sru.1.weight", "sru.1.weight"},
+        {"sru.1.bias", "sru.1.bias"}};
+    char prefix[64];
+    const char *name = within_layer(g, p->name, prefix, sizeof prefix);
+    if (!name) return 0;
+    if (strcmp(name, "ffn_neurons.weight") == 0) {
         whole.cols /= 2;
         out[0] = out[1] = whole;
-        strcpy(out[0].golden, "param.W1");
-        strcpy(out[1].golden, "param.W2");
+        snprintf(out[0].golden, sizeof out[0].golden, "param.%sW1", prefix);
+        snprintf(out[1].golden, sizeof out[1].golden, "param.%sW2", prefix);
         out[0].turned = true;
         out[1].offset = whole.cols;
         return 2;
     }
     out[0] = whole;
     for (size_t i = 0; i < sizeof direct / sizeof *direct; i++)
-        if (strcmp(p->name, direct[i][0]) == 0) {
-            strcpy(out[0].golden, direct[i][1]);
-            out[0].turned = ends(p->name, ".weight") && !ends(p->name, "_scale.weight");
+        if (strcmp(name, direct[i][0]) == 0) {
+            snprintf(out[0].golden, sizeof out[0].golden, "param.%s%s", prefix, direct[i][1]);
+            out[0].turned = ends(name, ".weight") && !ends(name, "_scale.weight") && p->n_dims > 1;
             return 1;
         }
-    golden_name(g, p->name, &out[0]);
+    golden_name(g, name, prefix, &out[0]);
     return 1;
 }
 
@@ -237,8 +261,9 @@ static void open_case(golden *g, const char *name) {
     for (int64_t r = 0; r < rows; r++) g->positions[r] = (int32_t)(r % time);
     g->rows = (spar__rows){rows, (int)batch, g->sequences, g->positions, NULL};
     g->arena = spar__arena_create(0);
+    g->kept = spar__arena_create(0);
     bool training = strcmp(json_string_value(json_object_get(g->about, "mode")), "train") == 0;
-    g->pass = (spar__pass){.arena = g->arena, .rows = &g->rows, .recording = true, .training = training};
+    g->pass = (spar__pass){.arena = g->arena, .kept_arena = g->kept, .rows = &g->rows, .recording = true, .training = training};
     g->x = spar__new(&g->pass, rows, d, true);
     real *values = tensor(g, "", "x", NULL);
     memcpy(g->x->data, values, (size_t)(rows * d) * sizeof *values);
@@ -249,10 +274,12 @@ static void close_case(golden *g) {
     for (int k = 0; k < g->builder.n_params; k++) {
         free(g->builder.params[k]->value.data);
         free(g->builder.params[k]->value.grad);
-        spar__param_free(g->builder.params[k]);
+        if (!g->model) spar__param_free(g->builder.params[k]);
     }
-    spar__free(g->builder.params);
+    if (g->model) spar_model_free(g->model);
+    else spar__free(g->builder.params);
     spar__arena_free(g->arena);
+    spar__arena_free(g->kept);
     spar__st_free(g->tensors);
     json_decref(g->about);
 }
@@ -393,6 +420,94 @@ static void sparse_loss(golden *g) {
     free(targets), free(weights), free(want), free(mean), free(options), free(self);
 }
 
+static void sru(golden *g) {
+    const char *name = json_string_value(json_object_get(g->config, "activation"));
+    int f = 0;
+    while (spar__activation_names[f] && strcmp(spar__activation_names[f], name) != 0) f++;
+    spar__param *w = spar__declare_matrix(&g->builder, "part.weight", 1, 3 * g->shape.d_model, g->shape.d_model);
+    spar__param *b = spar__declare_vector(&g->builder, "part.bias", 0, 3 * g->shape.d_model);
+    load_params(g);
+    g->y = spar__recurrence(&g->pass, g->x, spar__linear(&g->pass, g->x, w, b), (spar__activation)f, 0);
+    check_output(g);
+}
+
+/* A model with the case's layers; its parameters become the case's. */
+static void build_model(golden *g, json_t *members) {
+    json_t *model = json_pack("{s:i, s:I, s:i, s:I, s:{s:f}, s:{s:i}}", "vocab_size", 8, "d_model",
+                              (json_int_t)g->shape.d_model, "context", MOST_ROWS, "n_layers",
+                              (json_int_t)(number(g, "n_layers") ? number(g, "n_layers") * number(g, "n_attention_layers") : 1),
+                              "norm", "eps", 1e-6, "attention", "n_heads", g->shape.n_heads);
+    json_t *feedforward =
+        number(g, "N") ? json_pack("{s:s, s:I, s:I, s:s}", "kind", "sparse", "block", (json_int_t)number(g, "N"),
+                                   "rank", (json_int_t)number(g, "rank"), "mode", "straight-through")
+                       : json_pack("{s:s, s:s}", "kind", "dense", "activation", "relu");
+    json_object_set_new(feedforward, "d_ff", json_integer(number(g, "d_ff")));
+    for (const char *const *key = (const char *const[]){"temperature", "quant_prob", NULL}; *key; key++)
+        if (json_object_get(g->config, *key)) json_object_set(feedforward, *key, json_object_get(g->config, *key));
+    json_t *all = json_array();
+    for (int64_t i = 1; i < number(g, "n_attention_layers"); i++) json_array_append_new(all, json_string("none"));
+    json_array_append_new(all, feedforward);
+    json_object_set_new(model, "feedforward", all);
+    json_object_update_new(model, members);
+    if (spar__model_build(model, &g->model)) fail_msg("%s: %s", g->name, spar_error());
+    json_decref(model);
+    g->builder = g->model->params;
+    load_params(g);
+}
+
+static void ff_sru(golden *g) {
+    build_model(g, json_pack("{s:{s:I, s:I}}", "recurrent", "layers", (json_int_t)number(g, "sru_layers"), "width",
+                             (json_int_t)number(g, "sru_units")));
+    const spar__block *b = &g->model->stacks[0].blocks[0];
+    g->y = spar__block_feedforward(&g->pass, b, spar__block_norm(&g->pass, &b->norm[1], g->x), g->x);
+    check_output(g);
+}
+
+/* Both streams of the end, and their mean with its gradients; in training with the draws of the case. */
+static void reversible_stack(golden *g) {
+    enum { MOST = 16 };
+    const char *attention = json_string_value(json_object_get(g->config, "attention"));
+    json_t *members = json_pack("{s:s}", "residual", "reversible");
+    if (strcmp(attention, "mult_conv") == 0)
+        json_object_set_new(members, "projection",
+                            json_pack("{s:s, s:I, s:I, s:s}", "kind", "multiplicative-conv", "modules",
+                                      (json_int_t)number(g, "S"), "length", (json_int_t)number(g, "k_len"), "output",
+                                      "none"));
+    build_model(g, members);
+    const spar__stack *s = &g->model->stacks[0];
+    real *gumbel[MOST] = {NULL}, *quant = tensor(g, "", "quant", NULL), *want[2];
+    int32_t hard[MOST] = {0};
+    spar__draws draws = {.gumbel = (const real *const *)gumbel, .hard = hard, .n = (int)number(g, "n_layers")};
+    char name[32];
+    for (int i = 0; quant && i < draws.n; i++) {
+        snprintf(name, sizeof name, "gumbel.%d", i);
+        gumbel[i] = tensor(g, "", name, NULL);
+        hard[i] = quant[i] != 0;
+        /* The backward pass runs the layers again, from the last to the first. */
+        gumbel[2 * draws.n - 1 - i] = gumbel[i];
+        hard[2 * draws.n - 1 - i] = hard[i];
+    }
+    if (quant) g->pass.draws = &draws;
+    bool recording = g->pass.recording;
+    for (int joined = 1; joined >= 0; joined--) {
+        draws.next = 0;
+        g->pass.recording = recording && !joined;
+        g->pass.site = 0;
+        g->pass.kept = NULL;
+        g->y = spar__reversible_run(&g->pass, s->blocks, s->shape.n_layers, joined, g->x);
+        for (int k = 0; joined && g->y && k < 2; k++) {
+            want[k] = tensor(g, "", k ? "x2" : "x1", NULL);
+            for (int64_t r = 0; r < g->x->rows; r++)
+                compare(g, k ? "x2" : "x1", spar__data(g->y) + (2 * r + k) * g->x->cols, want[k] + r * g->x->cols,
+                        g->x->cols);
+            free(want[k]);
+        }
+    }
+    check_output(g);
+    for (int i = 0; i < draws.n; i++) free(gumbel[i]);
+    free(quant);
+}
+
 static bool run_case(golden *g) {
     const char *layer = json_string_value(json_object_get(g->about, "layer"));
     if (strcmp(layer, "sparse_ff") == 0) sparse_ff(g);
@@ -406,6 +521,9 @@ static bool run_case(golden *g) {
     else if (strcmp(layer, "conv_attention") == 0) attention(g, "conv", convolution(g));
     else if (strcmp(layer, "mult_conv_attention") == 0) attention(g, "multiplicative-conv", mult_conv(g));
     else if (strcmp(layer, "sparse_loss") == 0) sparse_loss(g);
+    else if (strcmp(layer, "sru") == 0) sru(g);
+    else if (strcmp(layer, "ff_sru") == 0) ff_sru(g);
+    else if (strcmp(layer, "reversible_stack") == 0) reversible_stack(g);
     else return false;
     return true;
 }
@@ -423,7 +541,7 @@ static void test_cases(void **state) {
         close_case(&g);
     }
     closedir(folder);
-    if (n < 29) fail_msg("%d cases, expected 29 or more", n);
+    if (n < 36) fail_msg("%d cases, expected 36 or more", n);
 }
 
 int main(void) {

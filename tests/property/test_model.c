@@ -201,6 +201,11 @@ static const char *const variants[] = {
     "\"projection\": {\"kind\": \"multiplicative-conv\", \"modules\": 1, \"output\": \"multconv\"}",
     "\"projection\": {\"kind\": \"multiplicative-conv\", \"modules\": 4}, \"feedforward\": {\"kind\": \"sparse\"}",
     "\"projection\": {\"kind\": \"multiplicative-conv\", \"modules\": 4, \"output\": \"dense\"}",
+    "\"recurrent\": {\"width\": 5}, \"residual\": \"reversible\"",
+    "\"recurrent\": [{\"width\": 20, \"layers\": 3, \"activation\": \"tanh\"}, null], \"feedforward\": \"gated\"",
+    "\"recurrent\": {\"layers\": 2, \"width\": 3}, \"residual\": \"post-norm\", \"projection\": {\"kind\": \"conv\", \"modules\": 4}",
+    "\"recurrent\": {\"width\": 4}, \"residual\": \"parallel\", \"feedforward\": {\"kind\": \"experts\", \"n_experts\": 3}",
+    "\"feedforward\": [\"none\", \"dense\"], \"residual\": \"reversible\", \"recurrent\": {\"width\": 6}",
     "\"head\": {\"kind\": \"sparse\", \"modules\": 4, \"scale\": 1.5}",
     "\"head\": {\"kind\": \"sparse\", \"modules\": 1, \"bias\": false, \"dense_probability\": 1e-9, \"tied\": false}",
     NULL};

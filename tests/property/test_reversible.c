@@ -33,7 +33,8 @@ static spar__tensor *stored(spar__pass *pass, const spar__block *blocks, int64_t
         pass->layer = blocks[i].index;
         spar__tensor *y = spar__sum(pass, a, spar__block_attention(pass, &blocks[i], spar__block_norm(pass, &blocks[i].norm[0], b)));
         a = b, b = y;
-        y = spar__sum(pass, a, spar__block_feedforward(pass, &blocks[i], spar__block_norm(pass, &blocks[i].norm[1], b)));
+        if (!spar__block_has_feedforward(&blocks[i])) continue;
+        y = spar__sum(pass, a, spar__block_feedforward(pass, &blocks[i], spar__block_norm(pass, &blocks[i].norm[1], b), b));
         a = b, b = y;
     }
     return spar__scaled(pass, spar__sum(pass, a, b), 0.5);
