@@ -2,6 +2,8 @@
  *     F(norm x) + Wo·SRU(… SRU(Wi·norm' x + bi)) + bo
  * with a norm of its own and simple recurrent units of few numbers (op/recurrence.c). What a unit remembers of
  * its sequence is a row of the cache. */
+#include <stdio.h>
+
 #include "block/block.h"
 
 typedef spar__recurrent_options options;
