@@ -79,6 +79,11 @@ void spar__model_loss(spar__pass *pass, const spar_model *model, spar__tensor *h
 void spar__model_set_recompute(spar_model *model, bool recompute);
 void spar__model_set_dropout(spar_model *model, double dropout);
 
+/* spar_model_run with somebody who looks at the attention (NULL: nobody). */
+spar_status spar__model_run_looking(const spar_model *model, const spar_input *inputs, size_t n_inputs,
+                                    const spar__looker *looker, spar_output output, spar_pooling pooling,
+                                    float **out, size_t *rows, size_t *columns);
+
 /* A cache for n_slots sequences of up to `context` tokens, fed at most max_chunk tokens at once. */
 spar_status spar__model_cache_create(const spar_model *model, int n_slots, int64_t context,
                                      int64_t max_chunk, spar__type type, struct spar__cache **out);

@@ -90,15 +90,16 @@ static spar_status give(const spar__tensor *t, float **out, size_t *rows, size_t
     return SPAR_OK;
 }
 
-spar_status spar_model_run(const spar_model *m, const spar_input *inputs, size_t n_inputs, spar_output output,
-                           spar_pooling pooling, float **out, size_t *rows, size_t *columns) {
+spar_status spar__model_run_looking(const spar_model *m, const spar_input *inputs, size_t n_inputs,
+                                    const spar__looker *looker, spar_output output, spar_pooling pooling,
+                                    float **out, size_t *rows, size_t *columns) {
     if (!n_inputs) return spar__fail(SPAR_ERR_ARGUMENT, "no sequences to run");
     side own = {0}, source = {0};
     spar__arena *arena = spar__arena_create(0);
     spar_status status = arena ? fill_side(inputs, n_inputs, false, &own) : SPAR_ERR_MEMORY;
     if (!status) status = fill_side(inputs, n_inputs, true, &source);
     if (!status) {
-        spar__pass pass = {.arena = arena, .rows = &own.rows, .segments = own.segments};
+        spar__pass pass = {.arena = arena, .rows = &own.rows, .segments = own.segments, .looker = looker};
         spar__tensor *result = run(&pass, m, &own, &source, output, pooling);
         status = pass.status;
         if (!status) status = give(result, out, rows, columns);
@@ -107,6 +108,11 @@ spar_status spar_model_run(const spar_model *m, const spar_input *inputs, size_t
     free_side(&source);
     spar__arena_free(arena);
     return status;
+}
+
+spar_status spar_model_run(const spar_model *m, const spar_input *inputs, size_t n_inputs, spar_output output,
+                           spar_pooling pooling, float **out, size_t *rows, size_t *columns) {
+    return spar__model_run_looking(m, inputs, n_inputs, NULL, output, pooling, out, rows, columns);
 }
 
 spar_status spar_model_logits(const spar_model *m, const int32_t *tokens, size_t count, float *out) {

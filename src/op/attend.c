@@ -211,6 +211,74 @@ static void forward(spar__pass *pass, const attend *a) {
     spar__arena_rewind(pass->arena, mark);
 }
 
+/* ---- Looking: the kernel is given the identity for its values, so what it puts out are the weights, under the
+ * masks and with the scores of any pattern and position ---- */
+
+typedef struct looking {
+    real *identity, *weights, *m, *l; /* [keys, keys], [queries, keys], [queries] */
+    void *work;
+} looking;
+
+static void weigh(const spar__pass *pass, const attend *a, const spar__look *look, const looking *w) {
+    spar_pattern_view view = view_of(pass, a, look->sequence, look->head);
+    spar__attention_args args = args_of(pass, a, look->sequence, look->head);
+    int64_t n = look->n_keys, queries = look->n_queries;
+    args.v = w->identity;
+    args.out = w->weights;
+    args.value_dim = args.v_stride = args.out_stride = n;
+    args.m = w->m;
+    args.l = w->l;
+    args.lse = NULL;
+    memset(w->identity, 0, (size_t)(n * n) * sizeof(real));
+    for (int64_t i = 0; i < n; i++) w->identity[i * n + i] = 1;
+    memset(w->weights, 0, (size_t)(queries * n) * sizeof(real));
+    for (int64_t i = 0; i < queries; i++) w->m[i] = (real)-1e30, w->l[i] = 0;
+    int parts = a->o.kind->parts(a->o.pattern, &view);
+    for (int part = 0; part < parts; part++) {
+        int64_t tiles = a->o.kind->tiles(a->o.pattern, &view, part);
+        for (int64_t t = 0; t < tiles; t++) {
+            spar_tile tile;
+            a->o.kind->tile(a->o.pattern, &view, part, t, &tile);
+            spar__k()->attend(&args, &tile, w->work);
+        }
+    }
+    for (int64_t i = 0; i < queries; i++) {
+        if (w->l[i] > 0) spar__k()->scale(w->weights + i * n, 1 / w->l[i], n);
+        else if (a->arranged && i < n) w->weights[i * n + i] = 1; /* alone: its own value */
+    }
+}
+
+static void look_at(spar__pass *pass, const attend *a, spar__look *look) {
+    spar__arena_mark mark = spar__arena_here(pass->arena);
+    looking w = {.identity = spar__take(pass, look->n_keys * look->n_keys, sizeof(real)),
+                 .weights = spar__take(pass, look->n_queries * look->n_keys, sizeof(real)),
+                 .m = spar__take(pass, look->n_queries, sizeof(real)),
+                 .l = spar__take(pass, look->n_queries, sizeof(real)),
+                 .work = spar__take(pass, 1, spar__attention_workspace(a->o.head_dim, look->n_keys, false))};
+    if (spar__ok(pass)) {
+        spar__attention_args args = args_of(pass, a, look->sequence, look->head);
+        weigh(pass, a, look, &w);
+        look->weights = w.weights;
+        look->v = args.v;
+        look->v_stride = args.v_stride;
+        look->out = args.out;
+        look->out_stride = args.out_stride;
+        pass->looker->see(pass->looker->context, pass, look);
+    }
+    spar__arena_rewind(pass->arena, mark);
+}
+
+static void let_look(spar__pass *pass, const attend *a) {
+    for (int s = 0; s < pass->rows->n_sequences; s++)
+        for (int h = 0; h < a->o.n_heads && spar__ok(pass); h++) {
+            spar__look look = {.sequence = s, .head = h, .layer = a->layer, .cross = a->o.cross,
+                               .n_queries = pass->rows->sequences[s].count,
+                               .n_keys = view_of(pass, a, s, h).n_keys,
+                               .head_dim = a->o.head_dim};
+            if (look.n_keys && pass->looker->wants(pass->looker->context, pass, &look)) look_at(pass, a, &look);
+        }
+}
+
 /* ---- Backward: a thread owns a group of heads that share keys in a sequence, so that sums over queries
  * are made in one order ---- */
 
@@ -351,6 +419,7 @@ spar__tensor *spar__attend(spar__pass *pass, spar__tensor *q, spar__tensor *k, s
     if (kind->content && !keep) a.arranged = arrange(pass, &a);
     if (!spar__ok(pass)) return NULL;
     forward(pass, &a);
+    if (pass->looker && !pass->cache && spar__ok(pass)) let_look(pass, &a);
     spar__arena_rewind(pass->arena, mark);
     if (keep) spar__push(pass, attend_back, &a, sizeof a);
     return a.y;

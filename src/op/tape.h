@@ -73,6 +73,24 @@ typedef struct spar__draws {
     int32_t **choices; /* receives the choices [rows, blocks] of each; entries may be NULL */
 } spar__draws;
 
+/* One head's attention in one sequence of a pass, for whoever looks. */
+typedef struct spar__look {
+    int sequence, head, layer;
+    bool cross;
+    int64_t n_queries, n_keys;
+    const real *weights; /* [n_queries, n_keys]; NULL while it is asked whether it is wanted */
+    const real *v, *out; /* what they were applied to and what came of it: rows of head_dim, so far apart: */
+    int64_t v_stride, out_stride, head_dim;
+} spar__look;
+
+/* Nothing of the size queries × keys is stored: weights are computed for the heads that are wanted, one at a
+ * time, after the layer's output. Not in passes with a cache. */
+typedef struct spar__looker {
+    bool (*wants)(void *context, const spar__pass *pass, const spar__look *look);
+    void (*see)(void *context, spar__pass *pass, const spar__look *look); /* valid during the call; may stop the pass */
+    void *context;
+} spar__looker;
+
 struct spar__pass {
     spar_status status;
     spar__arena *arena;
@@ -98,6 +116,7 @@ struct spar__pass {
     /* Receives the factors of each product x·wᵀ with a weight (calibration), or NULL. */
     void (*watch)(void *context, const spar__tensor *x, const spar__tensor *w);
     void *watch_context;
+    const spar__looker *looker; /* sees weights of attention, or NULL */
     int track; /* the first of the cache's tracks that the operation at hand may use */
 };
 

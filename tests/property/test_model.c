@@ -285,6 +285,67 @@ static float *outputs_of(const spar_model *m, const batch *b, size_t *count) {
 }
 #endif
 
+/* ---- Looking at attention: rows of weights sum to 1, and give the layer's output ---- */
+
+typedef struct seen {
+    const char *name;
+    int looks;
+} seen;
+
+static bool want_all(void *context, const spar__pass *pass, const spar__look *look) {
+    (void)context, (void)pass, (void)look;
+    return true;
+}
+
+static void compare_look(void *context, spar__pass *pass, const spar__look *k) {
+    (void)pass;
+    seen *s = context;
+    s->looks++;
+    for (int64_t i = 0; i < k->n_queries; i++) {
+        const real *w = k->weights + i * k->n_keys;
+        double sum = 0;
+        for (int64_t j = 0; j < k->n_keys; j++) {
+            if (!(w[j] >= 0)) fail_msg("%s: a weight is %g", s->name, (double)w[j]);
+            sum += (double)w[j];
+        }
+        if (fabs(sum - 1) > 1e-5) fail_msg("%s: weights of query %d sum to %.9g", s->name, (int)i, sum);
+        for (int64_t c = 0; c < k->head_dim; c++) {
+            double y = 0, size = 1;
+            for (int64_t j = 0; j < k->n_keys; j++) {
+                y += (double)w[j] * (double)k->v[j * k->v_stride + c];
+                size += fabs((double)w[j] * (double)k->v[j * k->v_stride + c]);
+            }
+            double off = fabs(y - (double)k->out[i * k->out_stride + c]) / size;
+            if (!(off <= 1e-5)) fail_msg("%s: layer %d, head %d, query %d: off by %g", s->name, k->layer, k->head, (int)i, off);
+        }
+    }
+}
+
+static void check_looks(spar_model *m, const char *name) {
+    spar__arena *arena = spar__arena_create(0);
+    batch b;
+    fill(&b);
+    seen s = {.name = name};
+    spar__looker looker = {want_all, compare_look, &s};
+    spar__pass pass = {.arena = arena, .rows = &b.rows, .segments = b.segments, .looker = &looker};
+    if (has_source(m)) spar__model_encode(&pass, m, &b.sources, b.source_tokens);
+    spar__tensor *looked = spar__model_hidden(&pass, m, b.tokens);
+    if (pass.status) fail_msg("%s: %s", name, spar_error());
+    if (s.looks < SEQUENCES * 2 * (int)spar__model_shape(m)->n_heads) fail_msg("%s: %d looks", name, s.looks);
+    /* Looking changes nothing. */
+    spar__pass plain = {.arena = arena, .rows = &b.rows, .segments = b.segments};
+    if (has_source(m)) spar__model_encode(&plain, m, &b.sources, b.source_tokens);
+    spar__tensor *same = spar__model_hidden(&plain, m, b.tokens);
+    size_t bytes = (size_t)(looked->rows * looked->cols) * sizeof(real);
+    if (memcmp(looked->data, same->data, bytes)) fail_msg("%s: looking changes the result", name);
+    spar__arena_free(arena);
+}
+
+static void test_looks(void **state) {
+    (void)state;
+    each(check_looks);
+}
+
 #ifdef SPAR_REAL_DOUBLE
 
 static double by_differences(spar_model *m, spar__tensor *v, const spar__rng *rng, double step, const batch *b,
@@ -448,10 +509,10 @@ static void test_file(void **state) {
 
 int main(void) {
 #ifdef SPAR_REAL_DOUBLE
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_gradients)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_looks), cmocka_unit_test(test_gradients)};
 #else
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_cache), cmocka_unit_test(test_threads),
-                                       cmocka_unit_test(test_file)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_looks), cmocka_unit_test(test_cache),
+                                       cmocka_unit_test(test_threads), cmocka_unit_test(test_file)};
 #endif
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
