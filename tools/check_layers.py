@@ -13,7 +13,7 @@ LAYERS = [
     ["attention", "projection", "feedforward", "position", "head"],
     ["block"],
     ["model"],
-    ["family", "data", "generate", "train", "eval", "sparsify", "stream", "dist"],
+    ["family", "data", "generate", "train", "eval", "look", "sparsify", "stream", "dist"],
     ["bench", "serve"],
     ["report"],
 ]
