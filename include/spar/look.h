@@ -1,4 +1,4 @@
-/* Looking inside a model: the attention weights of its heads. */
+/* Looking inside a model: the attention weights of its heads, and its embedding matrix. */
 #ifndef SPAR_LOOK_H
 #define SPAR_LOOK_H
 
@@ -57,6 +57,36 @@ spar_status spar_attention_json(const spar_attention *attention, const spar_atte
  * picture: than 20,000 pixels a side). */
 spar_status spar_attention_write(const spar_attention *attention, const spar_attention_labels *labels,
                                  const char *path);
+
+/* ---- The embedding matrix ---- */
+
+/* A word: the mean of its tokens' vectors, each of length 1; it counts `weight` times. */
+typedef struct spar_embedding_word {
+    const int32_t *tokens;
+    size_t n_tokens;
+    double weight;
+} spar_embedding_word;
+
+typedef struct spar_embedding_neighbour {
+    int32_t token;
+    double cosine;
+} spar_embedding_neighbour;
+
+/* The `top` tokens whose vectors have the greatest cosine with Σ weight·word (king − man + woman; Mikolov et al.
+ * 2013, arXiv 1301.3781), the words' own tokens left out; equal ones by their ids. `out` [top]; *found may be
+ * less in a small vocabulary. SPAR_ERR_ARGUMENT for no words, ids that are not there, and words that cancel
+ * each other; SPAR_ERR_NUMERIC where a vector is not finite. Any thread. */
+spar_status spar_embedding_near(const spar_model *model, const spar_embedding_word *words, size_t n_words,
+                                size_t top, spar_embedding_neighbour *out, size_t *found);
+
+/* The two directions in which words differ most, their vectors of length 1 (principal components, by power
+ * iteration): places [n_words][2], `share` [2] of the variance that each shows. Weights do not count. At most
+ * 10,000 words (SPAR_ERR_LIMIT). Otherwise as above. */
+spar_status spar_embedding_map(const spar_model *model, const spar_embedding_word *words, size_t n_words,
+                               double (*places)[2], double share[2]);
+/* Draws places with their labels as a .png picture or an .html page that stands alone. */
+spar_status spar_embedding_map_write(const double (*places)[2], const char *const *labels, size_t n_words,
+                                     const double share[2], const char *path);
 
 #ifdef __cplusplus
 }

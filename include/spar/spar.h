@@ -9,7 +9,7 @@
  * What a training run measured      spar/metrics.h, spar/plot.h
  * Variants side by side             spar/report.h      spar_report_create
  * How well a model predicts         spar/eval.h        spar_eval_text
- * Where the heads look              spar/look.h      spar_attention_find
+ * Where heads look, what is near    spar/look.h      spar_attention_find, spar_embedding_near
  * Writing: caches and sampling      spar/session.h     spar_session_create, spar_generate
  * The machine, threads, version     spar/machine.h     spar_machine_bandwidth
  * Errors, messages, progress        spar/status.h, spar/log.h

@@ -14,6 +14,8 @@ bool spar__look_new_row(const spar_attention *attention, size_t index);
 /* "encoder 3", "decoder 0 cross". */
 void spar__look_row_name(const spar_attention_head *head, char out[64]);
 
+/* The content of an element of a page. */
+spar_status spar__look_markup(spar__buffer *page, const char *text);
 spar_status spar__look_page(const spar_attention *attention, const spar_attention_labels *labels,
                             spar__buffer *page);
 spar_status spar__look_picture(const spar_attention *attention, const spar_attention_labels *labels,

@@ -93,8 +93,7 @@ static const char script[] =
     "choose(...first);\n"
     "</script></body></html>\n";
 
-/* Text as the content of an element. */
-static spar_status add_text(spar__buffer *page, const char *text) {
+spar_status spar__look_markup(spar__buffer *page, const char *text) {
     spar__buffer safe = spar__buffer_make(1 << 20);
     spar_status status = spar__look_text(&safe, text);
     for (size_t i = 0; !status && i < safe.length; i++) {
@@ -157,9 +156,9 @@ spar_status spar__look_page(const spar_attention *a, const spar_attention_labels
     bool two = false;
     for (size_t i = 0; i < a->n_heads; i++) two = two || !strcmp(a->heads[i].stack, "decoder");
     SPAR_TRY(spar__buffer_add(page, head, sizeof head - 1));
-    SPAR_TRY(add_text(page, title));
+    SPAR_TRY(spar__look_markup(page, title));
     SPAR_TRY(spar__buffer_add(page, style, sizeof style - 1));
-    SPAR_TRY(add_text(page, title));
+    SPAR_TRY(spar__look_markup(page, title));
     SPAR_TRY(spar__buffer_add(page, frame, sizeof frame - 1));
     for (size_t i = 0; i < a->n_heads; i++)
         SPAR_TRY(add_head(page, &a->heads[i], two && !strcmp(a->heads[i].stack, "encoder")));

@@ -1,14 +1,12 @@
 /* The heads side by side as a PNG picture, by Cairo: a row for each layer, a column for each head. */
-#include <cairo.h>
 #include <math.h>
 #include <stdio.h>
 
-#include "base/file.h"
-#include "look/look.h"
+#include "look/draw.h"
 
 enum { CELL = 128, GAP = 8, LEFT = 130, TOP = 64, MOST_SIDE = 20000 };
 
-static cairo_status_t collect(void *context, const unsigned char *bytes, unsigned length) {
+cairo_status_t spar__look_collect(void *context, const unsigned char *bytes, unsigned length) {
     return spar__buffer_add(context, bytes, length) ? CAIRO_STATUS_NO_MEMORY : CAIRO_STATUS_SUCCESS;
 }
 
@@ -98,7 +96,7 @@ spar_status spar__look_picture(const spar_attention *a, const spar_attention_lab
     if (!status && !text) status = SPAR_ERR_MEMORY;
     if (!status && !code) draw(c, surface, a, text, side);
     if (!code) code = cairo_status(c);
-    if (!status && !code) code = cairo_surface_write_to_png_stream(surface, collect, out);
+    if (!status && !code) code = cairo_surface_write_to_png_stream(surface, spar__look_collect, out);
     if (!status && code) status = spar__fail(SPAR_ERR_IO, "%s: cannot be drawn: %s", path, cairo_status_to_string(code));
     cairo_destroy(c);
     cairo_surface_destroy(surface);

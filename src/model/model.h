@@ -54,6 +54,8 @@ spar__param *spar__model_param(spar_model *model, int index); /* stable order; t
 spar_status spar__model_make_trainable(spar_model *model);
 void spar__model_set_tokenizer(spar_model *model, spar_tokenizer *tokenizer); /* taken over */
 const json_t *spar__model_config(const spar_model *model); /* the "model" section */
+/* The embedding matrix [vocab_size, width] of what is read first (an encoder–decoder's encoder). */
+spar__param *spar__model_embedding(const spar_model *model);
 const spar__shape *spar__model_shape(const spar_model *model);
 /* Of the stack that a parameter belongs to. */
 const spar__shape *spar__model_shape_of(const spar_model *model, const char *param);

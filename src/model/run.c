@@ -129,6 +129,7 @@ spar_status spar_model_logits(const spar_model *m, const int32_t *tokens, size_t
     return SPAR_OK;
 }
 
+spar__param *spar__model_embedding(const spar_model *m) { return m->stacks[0].embedding; }
 const char *spar_model_architecture(const spar_model *m) { return m->architecture; }
 const char *spar_model_head(const spar_model *m) { return m->head.kind->name; }
 
