@@ -27,11 +27,14 @@ static bool wants(void *context, const spar__pass *pass, const spar__look *look)
            (f->wanted.head < 0 || f->wanted.head == look->head);
 }
 
+static spar_status too_many(void) {
+    return spar__fail(SPAR_ERR_LIMIT, "attention: more than %d weights: ask for one layer or head", MOST_WEIGHTS);
+}
+
 static spar_status add_head(finding *f, const char *stack, const spar__look *look) {
     size_t n = (size_t)look->n_queries * (size_t)look->n_keys; /* both within SPAR_LOOK_TOKENS */
     f->total += n;
-    if (f->total > MOST_WEIGHTS)
-        return spar__fail(SPAR_ERR_LIMIT, "attention: more than %d weights: ask for one layer or head", MOST_WEIGHTS);
+    if (f->total > MOST_WEIGHTS) return too_many();
     if (f->found->n_heads == f->room) {
         size_t room = f->room ? 2 * f->room : 64;
         spar_attention_head *heads = spar__array(room, sizeof *heads);
@@ -62,20 +65,25 @@ static void see(void *context, spar__pass *pass, const spar__look *look) {
     if (status) spar__stop(pass, status);
 }
 
-static spar_status check(const spar_input *input) {
+/* The last stack's own attention alone tells most of what is too much before anything is computed. */
+static spar_status check(const spar_model *model, const spar_input *input, const spar_attention_options *wanted) {
     if (!input->n_tokens) return spar__fail(SPAR_ERR_ARGUMENT, "attention: no tokens");
     if (input->n_tokens > SPAR_LOOK_TOKENS || input->n_source > SPAR_LOOK_TOKENS)
         return spar__fail(SPAR_ERR_LIMIT, "attention: found %zu tokens, at most %d",
                           input->n_tokens > input->n_source ? input->n_tokens : input->n_source, SPAR_LOOK_TOKENS);
+    const spar__shape *shape = spar__model_shape(model);
+    double heads = (wanted->layer < 0 ? (double)shape->n_layers : 1) * (wanted->head < 0 ? (double)shape->n_heads : 1);
+    if (heads * (double)input->n_tokens * (double)input->n_tokens > MOST_WEIGHTS) return too_many();
     return SPAR_OK;
 }
 
 spar_status spar_attention_find(const spar_model *model, const spar_input *input,
                                 const spar_attention_options *options, spar_attention *out) {
-    SPAR_TRY(check(input));
+    spar_attention_options wanted = options ? *options : (spar_attention_options)SPAR_ATTENTION_OPTIONS_INIT;
+    SPAR_TRY(check(model, input, &wanted));
     spar_attention found = {0};
     const char *architecture = spar_model_architecture(model);
-    finding f = {.wanted = options ? *options : (spar_attention_options)SPAR_ATTENTION_OPTIONS_INIT,
+    finding f = {.wanted = wanted,
                  .found = &found,
                  .single = strcmp(architecture, "encoder-decoder") ? architecture : NULL};
     spar__looker looker = {wants, see, &f};

@@ -149,8 +149,28 @@ static void test_attention_limits(void **state) {
     spar_model_free(m);
 }
 
+/* A hundred layers at 2,048 tokens are refused before they are run. */
+static void test_attention_total(void **state) {
+    (void)state;
+    static const char json[] = "{\"model\": {\"vocab_size\": 40, \"context\": 4096, \"d_model\": 8, \"n_layers\": 100, "
+                               "\"position\": \"alibi\", \"attention\": {\"n_heads\": 1}}}";
+    spar_config *config;
+    spar_model *m;
+    assert_int_equal(spar_config_parse(json, sizeof json - 1, &config), SPAR_OK);
+    assert_int_equal(spar_model_create(config, 3, &m), SPAR_OK);
+    spar_config_free(config);
+    int32_t *ids = calloc(SPAR_LOOK_TOKENS, sizeof *ids);
+    spar_input input = {.tokens = ids, .n_tokens = SPAR_LOOK_TOKENS};
+    spar_attention a;
+    assert_int_equal(spar_attention_find(m, &input, NULL, &a), SPAR_ERR_LIMIT);
+    assert_non_null(strstr(spar_error(), "ask for one layer or head"));
+    free(ids);
+    spar_model_free(m);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_near), cmocka_unit_test(test_near_refusals),
-                                       cmocka_unit_test(test_map), cmocka_unit_test(test_attention_limits)};
+                                       cmocka_unit_test(test_map), cmocka_unit_test(test_attention_limits),
+                                       cmocka_unit_test(test_attention_total)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
