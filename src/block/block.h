@@ -53,6 +53,7 @@ typedef struct spar__residual_kind {
     bool final_norm; /* the stack ends with a norm */
     spar__tensor *(*run)(spar__pass *pass, const spar__block *block, spar__tensor *x);
     bool reversible, joined; /* two streams through the whole stack, joined in the end (reversible.c) */
+    bool once; /* the streams are not swapped after the feed-forward */
 } spar__residual_kind;
 const spar__residual_kind *spar__residual_at(int index); /* NULL beyond the last */
 
@@ -88,7 +89,7 @@ int spar__block_tracks(const spar__block *block, spar__cache_track out[SPAR__BLO
 /* Numbers that a block keeps in the cache by a scheme of its own, for a sequence of up to `context`. */
 int64_t spar__block_state(const spar__block *block, int64_t context);
 
-/* Runs n reversible blocks on streams that both start as x: gives their mean [rows, d] or, `joined`, both side by
+/* Runs n reversible blocks on streams that both start as x, or on the two that stand in it side by side: gives their mean [rows, d] or, `joined`, both side by
  * side [rows, 2·d]. Training keeps nothing of the blocks but discrete choices. */
 spar__tensor *spar__reversible_run(spar__pass *pass, const spar__block *blocks, int64_t n, bool joined,
                                    spar__tensor *x);

@@ -2,7 +2,7 @@
  * post-norm (2017):   x = norm1(x + A x);  x = norm2(x + F x)
  * parallel (GPT-J, PaLM):  h = norm1 x;  x += A h + F h
  * parallel-norms (GPT-NeoX):  x += A(norm1 x) + F(norm2 x)
- * reversible, reversible-joined (Terraformer, Reformer):  reversible.c
+ * reversible, reversible-joined, reversible-once, reversible-once-joined (Terraformer, Reformer):  reversible.c
  * normed-residual (an option of BLOOM):  h = norm1 x;  x = h + A h;  h = norm2 x;  x = h + F h
  * Decoders that have an encoder look at its output between the two, by a half-residual of its own:
  * x += C(norm3 x), or x = norm3(x + C x), or C h beside A h. */
@@ -68,6 +68,9 @@ static const spar__residual_kind spar__residual_normed_residual = {"normed-resid
 
 static const spar__residual_kind spar__residual_reversible = {"reversible", 2, true, NULL, true, false};
 static const spar__residual_kind spar__residual_reversible_joined = {"reversible-joined", 2, true, NULL, true, true};
+
+static const spar__residual_kind spar__residual_reversible_once = {"reversible-once", 2, true, NULL, true, false, true};
+static const spar__residual_kind spar__residual_reversible_once_joined = {"reversible-once-joined", 2, true, NULL, true, true, true};
 
 static const spar__residual_kind *const kinds[] = {
 #define RESIDUAL(symbol) &spar__residual_##symbol,

@@ -26,7 +26,8 @@ typedef enum spar__form {
     SPAR__ADJACENT    /* each head in another order; and the other way round */
 } spar__form;
 
-/* `{i}` is a layer in both names; `{e}` in theirs is an expert: our parameter is a stack of such
+/* `{i}` is a layer in both names; where layers of a list of feed-forwards are the attentions of one block, as
+ * Terraformer's, `{b}` and `{j}` in their names are the block and the attention; `{e}` in theirs is an expert: our parameter is a stack of such
  * tensors. Names without ".weight" or ".bias" stand for both. Rules with the same published name
  * are the parts of one tensor. "A|B" is A, or B where there is no A. The first rule that fits counts. */
 typedef struct spar__tensor_rule {

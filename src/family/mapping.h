@@ -30,7 +30,7 @@ typedef struct spar__binding {
 /* Where one of our parameters lies. */
 typedef struct spar__place {
     const spar__tensor_rule *rule; /* NULL: under its own name, as it is */
-    int64_t layer;
+    int64_t layer, attentions;   /* layers of ours that are one block of theirs; 0 counts as 1 */
     const char *suffix;          /* ".weight", ".bias" or "" */
     int64_t rows, experts;       /* rows of ours in each tensor; tensors of the stack */
     int64_t before, all;         /* rows of the parts before; rows of the whole tensor */

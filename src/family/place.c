@@ -21,20 +21,22 @@ static bool fits(const char *pattern, const char *name, int64_t *layer, const ch
     return !*name || strcmp(name, ".weight") == 0 || strcmp(name, ".bias") == 0;
 }
 
-static void expand(const char *pattern, int64_t layer, int64_t expert, const char *suffix, char *out,
-                   size_t room) {
+static void expand(const char *pattern, const spar__place *place, int64_t expert, char *out, size_t room) {
     size_t n = 0;
+    int64_t of = place->attentions ? place->attentions : 1;
+    const char names[] = "iebj";
+    const int64_t values[] = {place->layer, expert, place->layer / of, place->layer % of};
     out[0] = 0;
     for (; *pattern && n + 24 < room; out[n] = 0) {
-        bool i = strncmp(pattern, "{i}", 3) == 0;
-        if (i || strncmp(pattern, "{e}", 3) == 0) {
-            n += (size_t)snprintf(out + n, room - n, "%lld", (long long)(i ? layer : expert));
+        const char *name = pattern[0] == '{' && pattern[1] && pattern[2] == '}' ? strchr(names, pattern[1]) : NULL;
+        if (name) {
+            n += (size_t)snprintf(out + n, room - n, "%lld", (long long)values[name - names]);
             pattern += 3;
         } else {
             out[n++] = *pattern++;
         }
     }
-    snprintf(out + n, room - n, "%s", suffix);
+    snprintf(out + n, room - n, "%s", place->suffix);
 }
 
 static spar__param *param_named(spar_model *m, const char *name) {
@@ -58,7 +60,7 @@ static spar_status measure_parts(spar_model *m, const spar__tensor_rule *rules, 
     for (const spar__tensor_rule *r = rules; r->ours; r++) {
         if (strcmp(r->theirs, rule->theirs) != 0 || r == rule) continue;
         char name[160];
-        expand(r->ours, place->layer, 0, place->suffix, name, sizeof name);
+        expand(r->ours, place, 0, name, sizeof name);
         const spar__param *other = param_named(m, name);
         if (!other)
             return spar__fail(SPAR_ERR_CONFIG, "tensor '%s': is one with '%s', which the model lacks", p->name,
@@ -73,7 +75,7 @@ static spar_status measure_parts(spar_model *m, const spar__tensor_rule *rules, 
 static bool has_companion(spar_model *m, const spar__tensor_rule *rule, const spar__place *place) {
     char name[160];
     if (!rule->with) return true;
-    expand(rule->with, place->layer, 0, place->suffix, name, sizeof name);
+    expand(rule->with, place, 0, name, sizeof name);
     return param_named(m, name) != NULL;
 }
 
@@ -86,6 +88,7 @@ spar_status spar__place_of(spar_model *m, const spar__tensor_rule *rules, const 
             break;
         }
     const spar__tensor_rule *rule = place.rule;
+    place.attentions = (int64_t)json_array_size(spar__model_value(spar__model_config(m), "decoder.feedforward"));
     if (rule && has_experts(rule) && p->n_dims > 1) place.experts = p->shape[0];
     place.rows = place.all = rows_of(p) / place.experts;
     place.cols = place.stride = cols_of(p);
@@ -135,7 +138,7 @@ int64_t spar__place_row(const spar__place *place, int64_t r) {
 
 void spar__place_name(const spar__place *place, const spar__param *p, int64_t expert, char *out,
                       size_t room) {
-    if (place->rule) expand(place->rule->theirs, place->layer, expert, place->suffix, out, room);
+    if (place->rule) expand(place->rule->theirs, place, expert, out, room);
     char *bar = place->halves ? strchr(out, '|') : NULL;
     if (bar && expert) memmove(out, bar + 1, strlen(bar));
     else if (bar) *bar = 0;

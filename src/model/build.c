@@ -27,7 +27,7 @@ static const spar_option model_table[] = {
 static const char *const model_sections[] = {"norm",       "residual",   "position",    "attention",
                                              "projection", "feedforward", "head",       "embedding",
                                              "encoder",    "decoder",    "convolution", "cross",
-                                             "labels",     "start",   "recurrent", NULL};
+                                             "labels",     "start",   "recurrent", "memory", NULL};
 
 typedef struct norm_options {
     int kind;
@@ -111,8 +111,8 @@ static void declare_norm(spar_model *m, const spar__stack *s, const norm_options
     declare_norm_of(m, s->shape.d_model, o, name, out);
 }
 
-/* Width of what leaves the last block. */
-static int64_t width_out(const spar__stack *s) {
+int64_t spar__stack_width(const spar__stack *s) {
+    if (s->project) return s->shape.d_model;
     bool joined = s->shape.n_layers && s->blocks[s->shape.n_layers - 1].residual->joined;
     return joined ? 2 * s->shape.d_model : s->shape.d_model;
 }
@@ -322,7 +322,7 @@ static spar_status build_block(spar_model *m, spar__stack *s, const norm_options
     if (content && content->declare)
         SPAR_TRY(content->declare(&m->params, &s->shape, b->pattern.options, b->pattern_self));
     SPAR_TRY(build_relative(m, s, b));
-    if (m->n_stacks > 1 && !s->shape.encoder) SPAR_TRY(build_cross(m, s, b, norm));
+    if (m->n_stacks > 1 && !m->joined && !s->shape.encoder) SPAR_TRY(build_cross(m, s, b, norm));
     if (b->residual->norms > 1 && !f->absent) declare_norm(m, s, norm, "ffn_norm", &b->norm[1]);
     SPAR_TRY(f->declare(&m->params, &s->shape, b->feedforward.options, b->feedforward_self));
     if (!f->absent) SPAR_TRY(build_recurrent(m, s, b, norm));
@@ -337,11 +337,11 @@ static spar_status check_streams(const spar_model *m, const spar__stack *s) {
         if (other != first && (first->reversible || other->reversible))
             return spar__fail(SPAR_ERR_CONFIG, "%s.residual: '%s' beside '%s', expected a reversible one in all layers or in none",
                               s->where, other->name, first->name);
-        if (first->reversible && (m->n_stacks > 1 || json_object_get(s->config, "convolution")))
+        if (first->reversible && ((m->n_stacks > 1 && !m->joined) || json_object_get(s->config, "convolution")))
             return spar__fail(SPAR_ERR_CONFIG, "%s.residual: '%s', expected another with an encoder or a convolution beside it",
                               s->where, first->name);
     }
-    if (s->narrow && width_out(s) != s->shape.d_model)
+    if (s->narrow && spar__stack_width(s) != s->shape.d_model)
         return spar__fail(SPAR_ERR_CONFIG, "%s.embedding.width: given, expected none where streams are joined", s->where);
     return SPAR_OK;
 }
@@ -365,8 +365,15 @@ static spar_status build_stack(spar_model *m, spar__stack *s) {
     if (!s->blocks) return SPAR_ERR_MEMORY;
     for (int64_t i = 0; i < s->shape.n_layers; i++) SPAR_TRY(build_block(m, s, &norm, i));
     SPAR_TRY(check_streams(m, s));
+    if (m->joined && m->project_memory && s->shape.encoder) {
+        int64_t d = s->shape.d_model;
+        spar__param *w = spar__declare_matrix(&m->params, "output_project.weight", s->shape.std, d, spar__stack_width(s));
+        s->project_bias = spar__declare_vector(&m->params, "output_project.bias", 0, d);
+        s->project = w;
+    }
+    if (m->joined) SPAR_TRY(spar__joined_check(m, s));
     if (norm.final && s->shape.n_layers && s->blocks[s->shape.n_layers - 1].residual->final_norm)
-        declare_norm_of(m, width_out(s), &norm, "output_norm", &s->final_norm);
+        declare_norm_of(m, spar__stack_width(s), &norm, "output_norm", &s->final_norm);
     SPAR_TRY(build_convolution(m, s, &norm));
     m->params.prefix[0] = 0;
     return m->params.status;
@@ -377,10 +384,10 @@ static spar_status build_head(spar_model *m) {
     SPAR_TRY(spar__choose(json_object_get(m->config, "head"), "model", "head", spar__head_at, "tied", &m->head));
     const spar__head_kind *head = (const spar__head_kind *)m->head.kind;
     SPAR_TRY(make_self(head->self_size, &m->head_self));
-    if (width_out(last) != last->shape.d_model && strcmp(m->head.kind->name, "tied") == 0)
+    if (spar__stack_width(last) != last->shape.d_model && strcmp(m->head.kind->name, "tied") == 0)
         return spar__fail(SPAR_ERR_CONFIG, "model.head: 'tied' after joined streams, expected 'separate' or 'sparse'");
     spar__shape shape = last->shape;
-    shape.d_model = width_out(last);
+    shape.d_model = spar__stack_width(last);
     if (last->narrow) shape.d_model = last->narrow->shape[0];
     SPAR_TRY(head->declare(&m->params, &shape, m->head.options, last->embedding, m->head_self));
     return m->params.status;
@@ -398,9 +405,35 @@ static spar_status add_stack(spar_model *m, const char *name, bool alone) {
     s->config = own ? spar__merged(m->config, own) : json_deep_copy(m->config);
     if (!s->config) return SPAR_ERR_MEMORY;
     /* What sections may not say again is refused as unknown within them. */
-    if (json_object_get(own, "encoder") || json_object_get(own, "decoder") || json_object_get(own, "head"))
-        return spar__fail(SPAR_ERR_CONFIG, "model.%s: sections encoder, decoder and head stand in \"model\"",
+    if (json_object_get(own, "encoder") || json_object_get(own, "decoder") || json_object_get(own, "head") ||
+        json_object_get(own, "memory"))
+        return spar__fail(SPAR_ERR_CONFIG, "model.%s: sections encoder, decoder, head and memory stand in \"model\"",
                           name);
+    return SPAR_OK;
+}
+
+/* How a decoder sees its encoder. */
+static spar_status read_memory(spar_model *m, bool both) {
+    struct {
+        int kind;
+        bool project;
+    } o;
+    static const char *const kinds[] = {"cross", "joined", NULL};
+    const spar_option table[] = {
+        {"kind", SPAR_OPTION_NAME, 0, 0, 0, 0, kinds, "by cross-attention, or as the rows before its own"},
+        {"project", SPAR_OPTION_BOOL, offsetof(__typeof__(o), project), 0, 0, 1, NULL, "joined: a dense layer behind the encoder"},
+        {0}};
+    const json_t *value = json_object_get(m->config, "memory");
+    if (!value) return SPAR_OK;
+    json_t *section = json_is_string(value) ? json_pack("{s:O}", "kind", value) : json_deep_copy(value);
+    spar_status status = section ? spar__options_read(section, "model.memory", table, NULL, &o) : SPAR_ERR_MEMORY;
+    json_decref(section);
+    if (status) return status;
+    if (!both || (o.project && !o.kind))
+        return spar__fail(SPAR_ERR_CONFIG, both ? "model.memory.project: true, expected false with 'cross'"
+                                                : "model.memory: given, expected none but with architecture 'encoder-decoder'");
+    m->joined = o.kind == 1;
+    m->project_memory = o.project;
     return SPAR_OK;
 }
 
@@ -411,6 +444,7 @@ static spar_status build(spar_model *m) {
         if (strcmp(json_string_value(name), architectures[i]) == 0) architecture = i;
     m->architecture = architectures[architecture];
     bool both = architecture == ENCODER_DECODER;
+    SPAR_TRY(read_memory(m, both));
     if (both || architecture == ENCODER) SPAR_TRY(add_stack(m, "encoder", !both));
     if (both || architecture == DECODER) SPAR_TRY(add_stack(m, "decoder", !both));
     for (int i = 0; i < m->n_stacks; i++) SPAR_TRY(build_stack(m, &m->stacks[i]));

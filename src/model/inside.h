@@ -31,6 +31,7 @@ typedef struct spar__stack {
     spar__choice position;
     void *position_self;
     spar__block *blocks; /* [shape.n_layers] */
+    spar__param *project, *project_bias; /* behind the last layer (joined encoders), or NULL */
 } spar__stack;
 
 enum { SPAR__MAX_STACKS = 2 };
@@ -41,6 +42,7 @@ struct spar_model {
     const char *architecture;
     spar__stack stacks[SPAR__MAX_STACKS]; /* as they run: the last one's output enters the head */
     int n_stacks;
+    bool joined, project_memory; /* the decoder's rows follow the encoder's (joined.c) */
     spar__choice head;
     void *head_self;
     bool recompute;
@@ -57,6 +59,22 @@ struct spar_model {
 static inline spar__stack *spar__model_last(const spar_model *m) {
     return (spar__stack *)&m->stacks[m->n_stacks - 1];
 }
+
+/* Width of what leaves a stack. */
+int64_t spar__stack_width(const spar__stack *stack);
+/* The layers of a stack on x, without what comes before and after them. */
+spar__tensor *spar__stack_blocks(spar__pass *pass, const spar_model *m, const spar__stack *s, spar__tensor *x);
+
+/* ---- Decoders whose rows follow their encoder's (joined.c) ---- */
+
+spar_status spar__joined_check(const spar_model *m, const spar__stack *s);
+/* The decoder's layers on x and on what is before it in pass->shared or the cache. */
+spar__tensor *spar__joined_run(spar__pass *pass, const spar_model *m, const spar__stack *s, spar__tensor *x);
+/* The pass's rows, as they stand in the cache behind their sources. */
+const spar__rows *spar__joined_shifted(spar__pass *pass);
+/* Keeps in the cache what the decoder's layers make of an encoder's output. */
+void spar__joined_keep(spar__pass *pass, const spar_model *m, const spar__stack *s, const spar__rows *sources,
+                       spar__tensor *memory);
 
 /* ---- Choosing kinds (choose.c) ---- */
 

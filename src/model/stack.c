@@ -58,8 +58,17 @@ static spar__tensor *run_stack(spar__pass *pass, const spar_model *m, const spar
             return spar__stop(pass, spar__fail(SPAR_ERR_LIMIT, "position %d, the %s's context is %lld tokens",
                                                pass->rows->positions[i], m->n_stacks > 1 ? s->name : "model",
                                                (long long)s->shape.context));
-    spar__shared *outside = pass->shared;
     spar__tensor *x = embed(pass, s, tokens);
+    if (m->joined && !s->shape.encoder) x = spar__joined_run(pass, m, s, x);
+    else x = spar__stack_blocks(pass, m, s, x);
+    if (s->project) x = spar__linear(pass, x, s->project, s->project_bias);
+    if (s->final_norm.weight) x = spar__block_norm(pass, &s->final_norm, x);
+    return s->narrow ? spar__linear(pass, x, s->narrow, NULL) : x;
+}
+
+spar__tensor *spar__stack_blocks(spar__pass *pass, const spar_model *m, const spar__stack *s, spar__tensor *x) {
+    if (!x || !spar__ok(pass)) return NULL;
+    spar__shared *outside = pass->shared;
     pass->shared = share(pass, s, outside);
     const spar__residual_kind *residual = s->shape.n_layers ? s->blocks[0].residual : NULL;
     if (residual && residual->reversible)
@@ -71,8 +80,7 @@ static spar__tensor *run_stack(spar__pass *pass, const spar_model *m, const spar
     }
     pass->layer = -1;
     pass->shared = outside;
-    if (s->final_norm.weight) x = spar__block_norm(pass, &s->final_norm, x);
-    return s->narrow ? spar__linear(pass, x, s->narrow, NULL) : x;
+    return spar__ok(pass) ? x : NULL;
 }
 
 /* The copies of the last pass lie in memory that has been rewound, of weights that have changed. */
@@ -89,7 +97,11 @@ spar__tensor *spar__model_hidden(spar__pass *pass, const spar_model *m, const in
     if (m->n_stacks > 1 && !held && !given)
         return spar__stop(pass, spar__fail(SPAR_ERR_ARGUMENT, "an encoder–decoder needs a source"));
     if (m->n_stacks == 1) forget_halves(pass, m);
-    return run_stack(pass, m, spar__model_last(m), tokens);
+    const spar__rows *rows = pass->rows;
+    if (m->joined && pass->cache) pass->rows = spar__joined_shifted(pass);
+    spar__tensor *x = spar__ok(pass) ? run_stack(pass, m, spar__model_last(m), tokens) : NULL;
+    pass->rows = rows;
+    return x;
 }
 
 /* ---- Sources of encoder–decoders ---- */
@@ -139,6 +151,10 @@ void spar__model_encode(spar__pass *pass, const spar_model *m, const spar__rows 
     pass->cache = cache;
     pass->rows = rows;
     if (!memory) return;
+    if (cache && m->joined) {
+        spar__joined_keep(pass, m, spar__model_last(m), sources, memory);
+        return;
+    }
     if (cache) {
         keep_memory(pass, spar__model_last(m), sources, memory);
         return;
@@ -162,7 +178,13 @@ void spar__model_loss(spar__pass *pass, const spar_model *m, spar__tensor *hidde
 
 /* ---- Caches ---- */
 
-/* One allocation: the layers, and behind them their tracks. */
+/* Positions of a cache for sequences of `context`: a joined source comes before them. */
+static int64_t rows_of(const spar_model *m, int64_t context) {
+    return context + (m->joined ? m->stacks[0].shape.context : 0);
+}
+
+/* One allocation: the layers, and behind them their tracks. A source that is read once and stays must not be
+ * overwritten as in a ring. */
 static spar_status describe_cache(const spar_model *m, int64_t context, spar__cache_layer **out) {
     const spar__stack *s = spar__model_last(m);
     size_t n = (size_t)s->shape.n_layers;
@@ -173,6 +195,8 @@ static spar_status describe_cache(const spar_model *m, int64_t context, spar__ca
     for (size_t i = 0; i < n; i++, tracks += SPAR__BLOCK_TRACKS)
         layers[i] = (spar__cache_layer){spar__block_tracks(&s->blocks[i], tracks), tracks,
                                         spar__block_state(&s->blocks[i], context)};
+    for (size_t i = 0; m->joined && i < n; i++)
+        for (int k = 0; k < layers[i].n_tracks; k++) ((spar__cache_track *)layers[i].tracks)[k].keep = 0;
     *out = layers;
     return SPAR_OK;
 }
@@ -181,8 +205,8 @@ spar_status spar__model_cache_create(const spar_model *m, int n_slots, int64_t c
                                      spar__type type, struct spar__cache **out) {
     spar__cache_layer *layers;
     SPAR_TRY(describe_cache(m, context, &layers));
-    spar_status status =
-        spar__cache_create((int)spar__model_last(m)->shape.n_layers, layers, n_slots, context, max_chunk, type, out);
+    spar_status status = spar__cache_create((int)spar__model_last(m)->shape.n_layers, layers, n_slots,
+                                            rows_of(m, context), max_chunk, type, out);
     spar__free(layers);
     return status;
 }
@@ -192,7 +216,7 @@ uint64_t spar__model_cache_bytes(const spar_model *m, int n_slots, int64_t conte
     spar__cache_layer *layers;
     if (describe_cache(m, context, &layers)) return 0;
     uint64_t bytes =
-        spar__cache_plan_bytes((int)spar__model_last(m)->shape.n_layers, layers, n_slots, context, max_chunk, type);
+        spar__cache_plan_bytes((int)spar__model_last(m)->shape.n_layers, layers, n_slots, rows_of(m, context), max_chunk, type);
     spar__free(layers);
     return bytes;
 }

@@ -20,6 +20,7 @@ struct spar__cache {
     state *states;
     int n_layers, n_slots;
     int64_t context, max_chunk;
+    int64_t *leads; /* [n_slots] */
 };
 
 /* Rows that columns take in a context. */
@@ -101,6 +102,7 @@ spar_status spar__cache_create(int n_layers, const spar__cache_layer *layers, in
         c->layers[i + 1] = tracks += layers[i].n_tracks;
     }
     if (!status) status = make_states(c, layers);
+    if (!status && !(c->leads = spar__array((size_t)n_slots + 1, sizeof *c->leads))) status = SPAR_ERR_MEMORY;
     if (status) spar__cache_free(c);
     else *out = c;
     return status;
@@ -112,12 +114,15 @@ int32_t *spar__cache_state(const spar__cache *c, int layer, int slot) {
 }
 
 int64_t spar__cache_context(const spar__cache *c) { return c->context; }
+int64_t spar__cache_max_chunk(const spar__cache *c) { return c->max_chunk; }
+void spar__cache_lead(spar__cache *c, int slot, int64_t rows) { c->leads[slot] = rows; }
 
 void spar__cache_free(spar__cache *c) {
     if (!c) return;
     for (track *t = c->layers[0]; t < c->layers[c->n_layers]; t++) spar__free(t->rows);
     for (int i = 0; c->states && i < c->n_layers; i++) spar__free(c->states[i].numbers);
     spar__free(c->states);
+    spar__free(c->leads);
     spar__free(c->layers[0]);
     spar__free(c->layers);
     spar__free(c);
@@ -156,6 +161,8 @@ void spar__cache_store(spar__cache *c, int layer, int index, int slot, int64_t p
 }
 
 void spar__cache_copy(spar__cache *c, int from, int to, int64_t count, bool given) {
+    count += c->leads[from];
+    c->leads[to] = c->leads[from];
     for (track *t = c->layers[0]; t < c->layers[c->n_layers]; t++) {
         if (t->given && !given) continue;
         size_t row = (size_t)t->width * spar__type_of(t->type)->block_bytes, slot = row * (size_t)t->n_rows;

@@ -53,6 +53,9 @@ spar__cache_view spar__cache_at(const spar__cache *cache, int layer, int track, 
  * the last pass left it. */
 int32_t *spar__cache_state(const spar__cache *cache, int layer, int slot);
 int64_t spar__cache_context(const spar__cache *cache);
+int64_t spar__cache_max_chunk(const spar__cache *cache);
+/* So many of a slot's first rows are not the sequence's own: spar__cache_copy's count is of those after them. */
+void spar__cache_lead(spar__cache *cache, int slot, int64_t rows);
 
 /* Stores rows [count, width] of positions past … past + count − 1. */
 void spar__cache_store(spar__cache *cache, int layer, int track, int slot, int64_t past, int64_t count,

@@ -76,6 +76,11 @@ spar__tensor *spar__bucket_bias(spar__pass *, spar__param *table, const int32_t 
  * them has fewer heads, it shares them among groups. */
 spar__tensor *spar__head_products(spar__pass *, spar__tensor *x, spar__tensor *rows, int n_heads,
                                   int64_t head_dim, double scale);
+/* y [first rows + x rows, cols]: for each sequence the rows that `sources` says of `first`, then those of x, which
+ * are the pass's; narrower ones stand side by side as often as they fit. And the pass's rows out of such. */
+spar__tensor *spar__append(spar__pass *, spar__tensor *first, const spar__rows *sources, spar__tensor *x, int64_t cols);
+spar__tensor *spar__appended(spar__pass *, spar__tensor *joined, const spar__rows *sources);
+
 /* One row for each sequence of the pass. */
 typedef enum spar__pooling { SPAR__POOL_MEAN, SPAR__POOL_FIRST, SPAR__POOL_LAST } spar__pooling;
 extern const char *const spar__pooling_names[]; /* "mean", "cls", "last" */

@@ -75,6 +75,16 @@ static const char *const architectures[][2] = {
      "{\"kind\": \"disentangled\", \"p2c\": false}, \"embedding\": {\"width\": 12}, "
      "\"decoder\": {\"attention\": {\"pattern\": \"band:5\"}}",
      ""},
+    {"\"architecture\": \"encoder-decoder\", \"memory\": \"joined\", \"decoder\": {\"attention\": {\"pattern\": \"band:5\"}}",
+     ""},
+    {"\"architecture\": \"encoder-decoder\", \"memory\": \"joined\", \"recurrent\": {\"width\": 3, \"layers\": 2}, "
+     "\"position\": \"sinusoidal\", \"encoder\": {\"residual\": \"reversible-joined\", \"norm\": {\"final\": false}}, "
+     "\"decoder\": {\"residual\": \"reversible\", \"feedforward\": [\"none\", \"sparse\"], \"n_layers\": 4, "
+     "\"projection\": {\"kind\": \"multiplicative-conv\", \"modules\": 4}}",
+     ""},
+    {"\"architecture\": \"encoder-decoder\", \"memory\": {\"kind\": \"joined\", \"project\": true}, \"head\": \"separate\", "
+     "\"encoder\": {\"residual\": \"reversible-once\"}, \"decoder\": {\"residual\": \"reversible-once-joined\"}",
+     ""},
     {"\"position\": {\"kind\": \"disentangled\", \"c2p\": false, \"shared\": true, "
      "\"span\": 4}",
      ", \"pattern\": \"band:5\""},
@@ -136,7 +146,7 @@ typedef struct batch {
     spar__rows rows;
 } batch;
 
-static void fill(batch *b) {
+static void fill(batch *b, const spar_model *m) {
     memset(b, 0, sizeof *b);
     for (int i = 0; i < ROWS; i++) {
         b->tokens[i] = (i * 7 + i / 5) % VOCABULARY;
@@ -154,7 +164,9 @@ static void fill(batch *b) {
     b->source_sequences[0] = (spar__sequence){.count = SOURCE, .slot = 1};
     b->source_sequences[1] = (spar__sequence){.begin = SOURCE, .count = SOURCE - 4, .slot = 0};
     b->sources = (spar__rows){SOURCE_ROWS, SEQUENCES, b->source_sequences, b->source_positions, NULL};
-    b->rows = (spar__rows){ROWS, SEQUENCES, b->sequences, b->positions, b->first};
+    /* Where the source stands in the rows before, each has one document. */
+    bool joined = json_object_get(spar__model_config(m), "memory");
+    b->rows = (spar__rows){ROWS, SEQUENCES, b->sequences, b->positions, joined ? NULL : b->first};
 }
 
 static double loss_of(const spar_model *m, const batch *b, spar__arena *arena, bool record) {
@@ -324,7 +336,7 @@ static void compare_look(void *context, spar__pass *pass, const spar__look *k) {
 static void check_looks(spar_model *m, const char *name) {
     spar__arena *arena = spar__arena_create(0);
     batch b;
-    fill(&b);
+    fill(&b, m);
     seen s = {.name = name};
     spar__looker looker = {want_all, compare_look, &s};
     spar__pass pass = {.arena = arena, .rows = &b.rows, .segments = b.segments, .looker = &looker};
@@ -365,7 +377,7 @@ static double by_differences(spar_model *m, spar__tensor *v, const spar__rng *rn
 static void check_gradients(spar_model *m, const char *name) {
     spar__arena *arena = spar__arena_create(0);
     batch b;
-    fill(&b);
+    fill(&b, m);
     assert_int_equal(spar__model_make_trainable(m), SPAR_OK);
     for (int recompute = 0; recompute < 2; recompute++) {
         spar__model_set_recompute(m, recompute);
@@ -406,7 +418,7 @@ static void check_cache(spar_model *m, const char *name) {
     if (!looks_back_only(name) || strcmp(spar_model_architecture(m), "encoder") == 0) return;
     batch b;
     size_t count;
-    fill(&b);
+    fill(&b, m);
     float *full = outputs_of(m, &b, &count);
     struct spar__cache *cache;
     assert_int_equal(spar__model_cache_create(m, 2, LENGTH, 4, SPAR__F32, &cache), SPAR_OK);
@@ -444,7 +456,7 @@ static void *gradients_at(spar_model *m, int threads, size_t *bytes, double *los
     spar__threads_set(threads);
     spar__arena *arena = spar__arena_create(0);
     batch b;
-    fill(&b);
+    fill(&b, m);
     clear_gradients(m);
     *loss = loss_of(m, &b, arena, true);
     spar__arena_free(arena);
@@ -487,7 +499,7 @@ static void check_file(spar_model *m, const char *name) {
     assert_true(fd >= 0);
     close(fd);
     batch b;
-    fill(&b);
+    fill(&b, m);
     spar_model *read = NULL;
     if (spar_model_save(m, NULL, NULL, path) || spar_model_open(path, &read))
         fail_msg("%s: %s", name, spar_error());

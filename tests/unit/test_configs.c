@@ -129,6 +129,7 @@ static void test_sizes(void **state) {
                  {"configs/mixtral-8x7b.json", 46.7e9},
                  {"configs/sparse-transformer-text.json", 101e6},
                  {"configs/scaling-17b.json", 17.3e9},
+                 {"configs/terraformer-17b.json", 17e9},
                  {"configs/scaling-800m.json", 795e6}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         spar_config *config;
