@@ -26,10 +26,12 @@ static spar_status slide(const spar_model *model, const window *w, const int32_t
                          int64_t context, int64_t stride, const spar_progress *progress, double *sum,
                          uint64_t *counted) {
     int64_t predicted = 1; /* tokens before this one need no prediction any more */
+    /* The last token is predicted and predicts nothing; it takes part all the same where there is
+     * room, for models in which the length of a sequence matters; but not where rows were shifted in training: a
+     * start token came in and the last one stayed out. */
+    int64_t fed = spar_model_start(model) >= 0 ? count - 1 : count;
     for (int64_t begin = 0; predicted < count; begin += stride) {
-        /* The last token is predicted and predicts nothing; it takes part all the same where there is
-         * room, for models in which the length of a sequence matters. */
-        int64_t n = count - begin < context ? count - begin : context, of_window = 0;
+        int64_t n = fed - begin < context ? fed - begin : context, of_window = 0;
         double nats = 0;
         for (int64_t i = 0; i < n; i++)
             w->targets[i] =

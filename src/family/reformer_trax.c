@@ -44,7 +44,6 @@ static json_t *read(spar__config_reader *r) {
     only(r, "positions", "learned");
     only(r, "residual", "reversible");
     spar__config_only(r, "tied_embeddings", false, false);
-    spar__config_integer(r, "start_token", 0); /* what evaluation puts before a text */
     if (spar__config_integer(r, "loss_sparsity", 0)) spar__config_fail(r, "loss_sparsity", "0");
     int64_t head_dim = spar__config_integer(r, "d_key", SPAR__REQUIRED);
     if (spar__config_integer(r, "d_value", head_dim) != head_dim) spar__config_fail(r, "d_value", "d_key");
@@ -53,7 +52,7 @@ static json_t *read(spar__config_reader *r) {
     bool relu = strcmp(spar__config_text(r, "ff_activation", "relu"), "relu") == 0;
     if (!relu) only(r, "ff_activation", "gelu_tanh");
     return json_pack(
-        "{s:s, s:I, s:I, s:I, s:I, s:{s:s, s:f}, s:s, s:s, s:{s:I, s:I, s:b, s:b, s:o}, s:s, s:{s:s, s:I, s:s}, s:{s:s, s:b}}",
+        "{s:s, s:I, s:I, s:I, s:I, s:{s:s, s:f}, s:s, s:s, s:{s:I, s:I, s:b, s:b, s:o}, s:s, s:{s:s, s:I, s:s}, s:{s:s, s:b}, s:I}",
         "architecture", "decoder", "vocab_size", spar__config_integer(r, "vocab_size", SPAR__REQUIRED), "context",
         spar__config_integer(r, "max_positions", SPAR__REQUIRED), "d_model",
         spar__config_integer(r, "d_model", SPAR__REQUIRED), "n_layers",
@@ -63,7 +62,7 @@ static json_t *read(spar__config_reader *r) {
         spar__config_integer(r, "n_heads", SPAR__REQUIRED), "head_dim", head_dim, "bias", 0, "output_bias", 0, "pattern",
         read_pattern(r), "projection", "shared-qk", "feedforward", "kind", "dense", "d_ff",
         spar__config_integer(r, "d_ff", SPAR__REQUIRED), "activation", relu ? "relu" : "gelu-tanh", "head", "kind",
-        "separate", "bias", 1);
+        "separate", "bias", 1, "start", spar__config_integer(r, "start_token", 0));
 }
 
 /* The authors' folders are read, not written. */
