@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "format/safetensors.h"
+#include "spar/eval.h"
 #include "spar/model.h"
 
 static void check(const char *name) {
@@ -45,9 +46,33 @@ static void check(const char *name) {
     json_decref(json);
 }
 
+/* The authors' code puts a start token before the tokens and feeds it all but the last. */
+static void check_loss(const char *name) {
+    char path[256];
+    spar_model *m;
+    spar_eval_options o = SPAR_EVAL_OPTIONS_INIT;
+    spar_evaluation found;
+    snprintf(path, sizeof path, "tests/golden/data/reformer/%s/case.json", name);
+    json_t *json;
+    assert_int_equal(spar__json_read(path, &json), SPAR_OK);
+    snprintf(path, sizeof path, "tests/golden/data/reformer/%s/model", name);
+    if (spar_model_open(path, &m)) fail_msg("%s", spar_error());
+    const json_t *ids = json_object_get(json, "tokens");
+    int32_t tokens[65] = {spar_model_start(m)};
+    size_t n = json_array_size(ids);
+    assert_true(n > 0 && n <= 64);
+    for (size_t i = 0; i < n; i++) tokens[i + 1] = (int32_t)json_integer_value(json_array_get(ids, i));
+    if (spar_eval_tokens(m, tokens, n + 1, 0, &o, &found)) fail_msg("%s", spar_error());
+    double want = json_number_value(json_object_get(json, "loss"));
+    if (!(fabs(found.nll - want) <= 1e-4)) fail_msg("%s: loss %g, expected %g", name, found.nll, want);
+    spar_model_free(m);
+    json_decref(json);
+}
+
 static void test_authors(void **state) {
     (void)state;
     check("reformer-lm");
+    check_loss("reformer-lm");
 }
 
 static void test_local(void **state) {
