@@ -57,6 +57,10 @@ int64_t spar__config_integer(spar__config_reader *, const char *key, int64_t fal
 double spar__config_real(spar__config_reader *, const char *key, double fallback);
 bool spar__config_bool(spar__config_reader *, const char *key, bool fallback);
 const char *spar__config_text(spar__config_reader *, const char *key, const char *fallback);
+/* The one of `values` (ends with NULL; the first is the fallback) that `key` holds; anything else fails,
+ * saying what was `expected`. */
+const char *spar__config_one_of(spar__config_reader *r, const char *key, const char *const *values,
+                                const char *expected);
 /* The value itself, borrowed; NULL where there is none or null. */
 const json_t *spar__config_value(spar__config_reader *, const char *key);
 /* `key`, or `other` where only that is there: names that transformers takes for the same. */

@@ -120,6 +120,15 @@ const char *spar__config_text(spar__config_reader *r, const char *key, const cha
     return out;
 }
 
+const char *spar__config_one_of(spar__config_reader *r, const char *key, const char *const *values,
+                                const char *expected) {
+    const char *found = spar__config_text(r, key, values[0]);
+    for (int i = 0; values[i]; i++)
+        if (strcmp(found, values[i]) == 0) return values[i];
+    spar__config_fail(r, key, expected);
+    return values[0];
+}
+
 void spar__config_fail(spar__config_reader *r, const char *key, const char *expected) {
     char *text = json_dumps(json_object_get(r->config, key), JSON_ENCODE_ANY | JSON_COMPACT);
     keep(r, spar__fail(SPAR_ERR_UNSUPPORTED, "%s: key '%s': found %.60s, expected %s", r->path, key,

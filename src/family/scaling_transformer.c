@@ -50,14 +50,6 @@ static const spar__tensor_rule tensors[] = {
     {"output.bias", "head.bias"},
     {0}};
 
-static const char *one_of(spar__config_reader *r, const char *key, const char *const *values, const char *expected) {
-    const char *found = spar__config_text(r, key, values[0]);
-    for (int i = 0; values[i]; i++)
-        if (strcmp(found, values[i]) == 0) return values[i];
-    spar__config_fail(r, key, expected);
-    return values[0];
-}
-
 static json_t *read_projection(spar__config_reader *r, const char *attention) {
     if (strcmp(attention, "dense") == 0) return json_string("dense");
     return json_pack(
@@ -65,16 +57,17 @@ static json_t *read_projection(spar__config_reader *r, const char *attention) {
         spar__config_integer(r, "sparsity", SPAR__REQUIRED), "length", spar__config_integer(r, "conv_length", 3),
         "width", spar__config_integer(r, "conv_modules", 3), "value_width",
         spar__config_integer(r, "conv_modules_v", 1), "share_qk", spar__config_bool(r, "share_qk", false), "v_concat",
-        one_of(r, "v_concat", (const char *const[]){"none", "fixed", "original", NULL}, "none, fixed or original"),
+        spar__config_one_of(r, "v_concat", (const char *const[]){"none", "fixed", "original", NULL},
+                            "none, fixed or original"),
         "output",
-        one_of(r, "output_layer", (const char *const[]){"none", "mult", "conv", "multconv", NULL},
+        spar__config_one_of(r, "output_layer", (const char *const[]){"none", "mult", "conv", "multconv", NULL},
                "none, mult, conv or multconv"));
 }
 
 static json_t *read_feedforward(spar__config_reader *r) {
     int64_t d_ff = spar__config_integer(r, "d_ff", SPAR__REQUIRED), block = spar__config_integer(r, "ff_sparsity", 0);
     int64_t rank = spar__config_integer(r, "ff_rank", 0);
-    const char *activation = one_of(r, "ff_activation", (const char *const[]){"relu", "gelu_tanh", NULL},
+    const char *activation = spar__config_one_of(r, "ff_activation", (const char *const[]){"relu", "gelu_tanh", NULL},
                                     "relu or gelu_tanh");
     bool relu = strcmp(activation, "relu") == 0;
     if (!block)
@@ -93,9 +86,10 @@ static json_t *read_head(spar__config_reader *r) {
 }
 
 static json_t *read(spar__config_reader *r) {
-    const char *attention = one_of(r, "attention", (const char *const[]){"dense", "multiplicative_conv", NULL},
+    const char *attention =
+        spar__config_one_of(r, "attention", (const char *const[]){"dense", "multiplicative_conv", NULL},
                                    "dense or multiplicative_conv");
-    one_of(r, "positions", (const char *const[]){"learned", NULL}, "learned");
+    spar__config_one_of(r, "positions", (const char *const[]){"learned", NULL}, "learned");
     spar__config_integer(r, "start_token", 0); /* what evaluation puts before a text */
     if (strcmp(attention, "dense") == 0)
         for (const char *const *key = (const char *const[]){"sparsity", "conv_length", "conv_modules",

@@ -79,23 +79,17 @@ static const spar__tensor_rule tensors[] = {
     {"output.bias", "head.bias"},
     {0}};
 
-static const char *one_of(spar__config_reader *r, const char *key, const char *const *values, const char *expected) {
-    const char *found = spar__config_text(r, key, values[0]);
-    for (int i = 0; values[i]; i++)
-        if (strcmp(found, values[i]) == 0) return values[i];
-    spar__config_fail(r, key, expected);
-    return values[0];
-}
-
 static json_t *read_projection(spar__config_reader *r) {
-    const char *attention = one_of(r, "attention", (const char *const[]){"dense", "multiplicative_conv", NULL},
+    const char *attention =
+        spar__config_one_of(r, "attention", (const char *const[]){"dense", "multiplicative_conv", NULL},
                                    "dense or multiplicative_conv");
     int64_t modules = spar__config_integer(r, "sparsity", 1), length = spar__config_integer(r, "conv_length", 3);
     int64_t width = spar__config_integer(r, "conv_modules", 3), value = spar__config_integer(r, "conv_modules_v", 1);
     bool share = spar__config_bool(r, "share_qk", false);
-    const char *concat = one_of(r, "v_concat", (const char *const[]){"none", "fixed", "original", NULL},
+    const char *concat = spar__config_one_of(r, "v_concat", (const char *const[]){"none", "fixed", "original", NULL},
                                 "none, fixed or original");
-    const char *output = one_of(r, "output_layer", (const char *const[]){"none", "mult", "conv", "multconv", NULL},
+    const char *output =
+        spar__config_one_of(r, "output_layer", (const char *const[]){"none", "mult", "conv", "multconv", NULL},
                                 "none, mult, conv or multconv");
     if (strcmp(attention, "dense") == 0) return json_string("dense");
     return json_pack("{s:s, s:I, s:I, s:I, s:I, s:b, s:s, s:s}", "kind", "multiplicative-conv", "modules", modules,
@@ -106,7 +100,8 @@ static json_t *read_projection(spar__config_reader *r) {
 static json_t *read_feedforward(spar__config_reader *r) {
     int64_t d_ff = spar__config_integer(r, "d_ff", SPAR__REQUIRED), block = spar__config_integer(r, "ff_sparsity", 0);
     int64_t rank = spar__config_integer(r, "ff_rank", 0);
-    bool relu = strcmp(one_of(r, "ff_activation", (const char *const[]){"relu", "gelu_tanh", NULL}, "relu or gelu_tanh"),
+    bool relu = strcmp(spar__config_one_of(r, "ff_activation", (const char *const[]){"relu", "gelu_tanh", NULL},
+                                           "relu or gelu_tanh"),
                        "relu") == 0;
     if (!block)
         return json_pack("{s:s, s:I, s:s}", "kind", "dense", "d_ff", d_ff, "activation", relu ? "relu" : "gelu-tanh");
@@ -134,7 +129,7 @@ static json_t *read_head(spar__config_reader *r) {
 static json_t *read_encoder(spar__config_reader *r, json_t *feedforward) {
     bool reversible = spar__config_bool(r, "reversible_encoder", true);
     bool twice = spar__config_bool(r, "two_swaps_per_encoder_block", true);
-    one_of(r, "encoder_attention", (const char *const[]){"dense", NULL}, "dense");
+    spar__config_one_of(r, "encoder_attention", (const char *const[]){"dense", NULL}, "dense");
     const char *residual = reversible ? twice ? "reversible-joined" : "reversible-once-joined"
                                       : twice ? "reversible" : "reversible-once";
     return json_pack("{s:I, s:s, s:{s:b}, s:s, s:o}", "n_layers", spar__config_integer(r, "n_encoder_layers", SPAR__REQUIRED),
@@ -142,9 +137,9 @@ static json_t *read_encoder(spar__config_reader *r, json_t *feedforward) {
 }
 
 static json_t *read(spar__config_reader *r) {
-    one_of(r, "positions", (const char *const[]){"learned", NULL}, "learned");
-    one_of(r, "residual", (const char *const[]){"reversible", NULL}, "reversible");
-    bool joined = strcmp(one_of(r, "streams_out", (const char *const[]){"average", "concatenate", NULL},
+    spar__config_one_of(r, "positions", (const char *const[]){"learned", NULL}, "learned");
+    spar__config_one_of(r, "residual", (const char *const[]){"reversible", NULL}, "reversible");
+    bool joined = strcmp(spar__config_one_of(r, "streams_out", (const char *const[]){"average", "concatenate", NULL},
                                 "average or concatenate"), "concatenate") == 0;
     int64_t attentions = spar__config_integer(r, "n_decoder_attention_layers", 2);
     int64_t layers = spar__config_integer(r, "n_decoder_layers", SPAR__REQUIRED);
