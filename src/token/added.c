@@ -6,8 +6,6 @@
 #include "base/text.h"
 #include "token/unicode.h"
 
-enum { MAX_LENGTH = 1024 };
-
 static int compare(const void *a, const void *b) {
     const spar__added_token *s = a, *t = b;
     size_t n = s->length < t->length ? s->length : t->length;
@@ -20,9 +18,9 @@ spar_status spar__added_prepare(spar__added *a) {
     size_t n = 0;
     for (size_t i = 0; i < a->count; i++) {
         const spar__added_token *t = &a->tokens[i];
-        if (!t->length || t->length > MAX_LENGTH)
+        if (!t->length || t->length > SPAR__MAX_ADDED)
             return spar__fail(SPAR_ERR_LIMIT, "added token %d: %zu bytes, expected 1 to %d", t->id,
-                              t->length, MAX_LENGTH);
+                              t->length, SPAR__MAX_ADDED);
         if (n && !compare(&a->tokens[n - 1], t) && a->tokens[n - 1].normalized == t->normalized) {
             spar__free(a->tokens[i].owned);
             continue;
@@ -99,11 +97,11 @@ static const spar__added_token *longest_at(const spar__added *a, bool normalized
 }
 
 const spar__added_token *spar__added_next(const spar__added *a, bool normalized, const char *text,
-                                          size_t from, size_t length, size_t *begin,
+                                          size_t length, spar__added_place *place, size_t *begin,
                                           size_t *end) {
     if (!(normalized ? a->any_normalized : a->any_plain)) return NULL;
     int only = a->tokens[0].text[0] == a->tokens[a->count - 1].text[0] ? a->tokens[0].text[0] : -1;
-    for (size_t at = from; at < length; at++) {
+    for (size_t at = place->search; at < length; at++) {
         if (only >= 0) { /* they all begin alike, as <|…|> do */
             const char *next = memchr(text + at, only, length - at);
             if (!next) return NULL;
@@ -119,9 +117,17 @@ const spar__added_token *spar__added_next(const spar__added *a, bool normalized,
             continue;
         }
         size_t b = at, e = at + t->length, width;
-        while (t->lstrip && b > from && (width = spar__space_before(text, b)) && b - width >= from)
+        place->search = e;
+        while (t->lstrip && b > place->taken && (width = spar__space_before(text, b)) &&
+               b - width >= place->taken)
             b -= width;
+        if (t->lstrip && b < place->taken) b = place->taken;
         while (t->rstrip && (width = spar__space_at(text, e, length))) e += width;
+        place->taken = e;
+        if (b >= e) { /* what it stripped was taken already */
+            at = place->search - 1;
+            continue;
+        }
         *begin = b;
         *end = e;
         return t;

@@ -29,25 +29,38 @@ static spar_status add_symbol(spar__run *run, int32_t id, const char *bytes, siz
     return spar__ids_add(&run->ids, id);
 }
 
-static spar_status add_unknown(const bpe *m, spar__run *run, size_t from, const char *bytes,
+/* Unknown characters of a piece: <unk> comes before the next known one, so after the bytes that
+ * other unknown ones fall back to. */
+typedef struct waiting {
+    const char *begin, *end; /* equal: none waits */
+} waiting;
+
+static spar_status flush_unknown(const bpe *m, spar__run *run, waiting *w) {
+    const char *begin = w->begin, *end = w->end;
+    w->begin = w->end;
+    return begin < end ? add_symbol(run, m->unk, begin, (size_t)(end - begin)) : SPAR_OK;
+}
+
+static spar_status add_unknown(const bpe *m, spar__run *run, waiting *w, const char *bytes,
                                size_t length) {
-    spar__ids *ids = &run->ids;
     if (m->unk < 0) return SPAR_OK;
-    if (!m->fuse_unk || ids->count == from || ids->at[ids->count - 1] != m->unk)
-        return add_symbol(run, m->unk, bytes, length);
-    if (run->wants_spans)
-        run->spans[run->n_spans - 1].end = spar__view_source(run->view, bytes, bytes + length).end;
+    if (!m->fuse_unk) SPAR_TRY(flush_unknown(m, run, w));
+    if (w->begin == w->end) w->begin = bytes;
+    w->end = bytes + length;
     return SPAR_OK;
 }
 
 /* A character as the vocabulary has it (with its affixes), or its bytes, or unknown. */
-static spar_status add_character(const bpe *m, spar__run *run, size_t from, const char *spelled,
+static spar_status add_character(const bpe *m, spar__run *run, waiting *w, const char *spelled,
                                  size_t length, const char *bytes, size_t width) {
     int32_t id = spar__vocab_own(&m->tokenizer->vocab, spelled, length);
-    if (id >= 0) return add_symbol(run, id, bytes, width);
+    if (id >= 0) {
+        SPAR_TRY(flush_unknown(m, run, w));
+        return add_symbol(run, id, bytes, width);
+    }
     bool whole = m->byte_fallback;
     for (size_t i = 0; whole && i < length; i++) whole = m->fallback[(uint8_t)spelled[i]] >= 0;
-    if (!whole) return add_unknown(m, run, from, bytes, width);
+    if (!whole) return add_unknown(m, run, w, bytes, width);
     for (size_t i = 0; i < length; i++)
         SPAR_TRY(add_symbol(run, m->fallback[(uint8_t)spelled[i]], bytes + (i < width ? i : width),
                             i < width));
@@ -55,7 +68,7 @@ static spar_status add_character(const bpe *m, spar__run *run, size_t from, cons
 }
 
 /* Characters with the prefix of those that go on and the suffix of the last. */
-static spar_status add_affixed(const bpe *m, spar__run *run, size_t from, const char *piece,
+static spar_status add_affixed(const bpe *m, spar__run *run, waiting *w, const char *piece,
                                size_t at, size_t width, size_t length) {
     char room[2 * MAX_AFFIX + 4];
     size_t n = 0, n_prefix = m->prefix && at ? strlen(m->prefix) : 0;
@@ -65,20 +78,20 @@ static spar_status add_affixed(const bpe *m, spar__run *run, size_t from, const 
     memcpy(room + n, piece + at, width);
     n += width;
     if (n_suffix) memcpy(room + n, m->suffix, n_suffix);
-    return add_character(m, run, from, room, n + n_suffix, piece + at, width);
+    return add_character(m, run, w, room, n + n_suffix, piece + at, width);
 }
 
 static spar_status add_symbols(const bpe *m, spar__run *run, const char *piece, size_t length) {
     spar__ids *ids = &run->ids;
-    size_t from = ids->count;
+    waiting w = {piece, piece};
     if (m->bytes && !m->prefix && !m->suffix && !run->wants_spans) {
         if (ids->capacity - ids->count < length) SPAR_TRY(spar__ids_grow(ids, length));
         for (size_t i = 0; i < length; i++) {
             int32_t id = m->byte_id[(uint8_t)piece[i]];
-            if (id >= 0) ids->at[ids->count++] = id;
-            else SPAR_TRY(add_unknown(m, run, from, piece + i, 1));
+            if (id >= 0 && w.begin == w.end) ids->at[ids->count++] = id;
+            else SPAR_TRY(add_character(m, run, &w, piece + i, 1, piece + i, 1));
         }
-        return SPAR_OK;
+        return flush_unknown(m, run, &w);
     }
     for (size_t at = 0, width; at < length; at += width) {
         uint32_t code;
@@ -86,10 +99,10 @@ static spar_status add_symbols(const bpe *m, spar__run *run, const char *piece, 
                          : spar__utf8_decode((const unsigned char *)piece + at, length - at, &code);
         width = n ? (size_t)n : 1;
         SPAR_TRY(m->prefix || m->suffix
-                     ? add_affixed(m, run, from, piece, at, width, length)
-                     : add_character(m, run, from, piece + at, width, piece + at, width));
+                     ? add_affixed(m, run, &w, piece, at, width, length)
+                     : add_character(m, run, &w, piece + at, width, piece + at, width));
     }
-    return SPAR_OK;
+    return flush_unknown(m, run, &w);
 }
 
 /* Bytes of a symbol, the prefix of one that goes on left out. */
@@ -270,7 +283,7 @@ static spar_status bpe_open(spar_tokenizer *t, const json_t *settings) {
         char byte = (char)i, name[8];
         snprintf(name, sizeof name, "<0x%02X>", i);
         m->byte_id[i] = spar__vocab_own(&t->vocab, &byte, 1);
-        m->fallback[i] = spar__vocab_find(&t->vocab, name, 6);
+        m->fallback[i] = spar__vocab_own(&t->vocab, name, 6);
     }
     SPAR_TRY(read_merges(t, m, merges));
     return mark_whole(t, m);

@@ -12,7 +12,17 @@ enum { SPARE_IDS = 4096 };
 
 /* ---- Vocabulary ----------------------------------------------------------------------------- */
 
-static spar_status read_added(spar_tokenizer *t, const json_t *list) {
+/* What the vocabulary holds for a piece of the file: where it spells bytes, those. `room` has the
+ * piece's length. */
+static const char *own_form(const spar_tokenizer *t, const char *piece, size_t *length,
+                            char *room) {
+    size_t n;
+    if (!t->byte_level || !spar__spell_decode(piece, *length, room, &n)) return piece;
+    *length = n;
+    return room;
+}
+
+static spar_status read_added(spar_tokenizer *t, const json_t *list, char *room) {
     size_t n = json_array_size(list);
     t->added.tokens = spar__array(n + 1, sizeof *t->added.tokens);
     if (!t->added.tokens) return SPAR_ERR_MEMORY;
@@ -34,29 +44,24 @@ static spar_status read_added(spar_tokenizer *t, const json_t *list) {
             return spar__fail(SPAR_ERR_FORMAT,
                               "key 'added_tokens': '%.64s': id %lld, expected 0 to %d", token.text,
                               (long long)id, t->vocab.limit - 1);
+        size_t length = token.length;
+        const char *bytes = own_form(t, token.text, &length, room);
         if (!(t->vocab.flags[id] & SPAR__PIECE_DEFINED)) {
-            SPAR_TRY(spar__vocab_add(&t->vocab, id, token.text, token.length));
+            SPAR_TRY(spar__vocab_add(&t->vocab, id, bytes, length));
             t->vocab.flags[id] |= SPAR__PIECE_ADDED;
         }
-        token.id = (int32_t)id;
-        token.text = spar__vocab_bytes(&t->vocab, token.id);
-        if (t->vocab.length[id] != token.length ||
-            strcmp(token.text, json_string_value(json_object_get(item, "content"))))
+        const char *has = spar__vocab_bytes(&t->vocab, id);
+        if (t->vocab.length[id] != length || memcmp(has, bytes, length))
             return spar__fail(SPAR_ERR_FORMAT,
                               "key 'added_tokens': id %lld is '%.64s' here and '%.64s' in the "
-                              "vocabulary", (long long)id,
-                              json_string_value(json_object_get(item, "content")), token.text);
+                              "vocabulary", (long long)id, token.text, has);
+        token.id = (int32_t)id;
+        bool same = length == token.length && !memcmp(has, token.text, length);
+        if (same) token.text = has;
+        else if (!(token.text = token.owned = spar__copy_bytes(token.text, token.length)))
+            return SPAR_ERR_MEMORY;
         if (token.special) t->vocab.flags[id] |= SPAR__PIECE_SPECIAL;
         t->added.tokens[t->added.count++] = token;
-    }
-    return SPAR_OK;
-}
-
-/* Ids that the list of added tokens states: their vocabulary entries are text, not spelled bytes. */
-static spar_status mark_added(const spar_tokenizer *t, const json_t *list, uint8_t *literal) {
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        json_int_t id = json_integer_value(json_object_get(json_array_get(list, i), "id"));
-        if (id >= 0 && id < t->vocab.limit) literal[id] = 1;
     }
     return SPAR_OK;
 }
@@ -95,19 +100,16 @@ static spar_status next_entry(entries *e, const char **key, size_t *length, json
 }
 
 static spar_status read_tokens(spar_tokenizer *t, const json_t *vocab, const json_t *added,
-                               uint8_t *literal, char *room) {
-    SPAR_TRY(mark_added(t, added, literal));
+                               char *room) {
     entries e = {.vocab = vocab};
     const char *key;
-    size_t length, n;
+    size_t length;
     json_int_t id;
     for (;;) {
         SPAR_TRY(next_entry(&e, &key, &length, &id));
-        if (!key) return read_added(t, added);
-        bool spelled = t->byte_level && id >= 0 && id < t->vocab.limit && !literal[id] &&
-                       spar__spell_decode(key, length, room, &n);
-        SPAR_TRY(spelled ? spar__vocab_add(&t->vocab, id, room, n)
-                         : spar__vocab_add(&t->vocab, id, key, length));
+        if (!key) return read_added(t, added, room);
+        const char *bytes = own_form(t, key, &length, room);
+        SPAR_TRY(spar__vocab_add(&t->vocab, id, bytes, length));
     }
 }
 
@@ -125,15 +127,13 @@ static spar_status read_vocab(spar_tokenizer *t, const json_t *vocab, const json
     for (size_t i = 0; i < json_array_size(added); i++) {
         const json_t *content = json_object_get(json_array_get(added, i), "content");
         bytes += json_string_length(content) + 1;
+        if (json_string_length(content) > longest) longest = json_string_length(content);
     }
     size_t limit = count + json_array_size(added);
     limit += limit / 2 + SPARE_IDS;
     SPAR_TRY(spar__vocab_create(&t->vocab, limit, bytes));
-    uint8_t *literal = spar__alloc(limit);
     char *room = spar__alloc(longest + 1);
-    spar_status status = literal && room ? read_tokens(t, vocab, added, literal, room)
-                                         : SPAR_ERR_MEMORY;
-    spar__free(literal);
+    spar_status status = room ? read_tokens(t, vocab, added, room) : SPAR_ERR_MEMORY;
     spar__free(room);
     return status;
 }
@@ -369,8 +369,10 @@ static spar_status normalize_added(spar_tokenizer *t) {
         }
         if (status || text == token->text) continue;
         char *kept = spar__copy_bytes(length ? text : "", length);
+        spar__free(token->owned);
+        token->text = token->owned = kept;
+        token->length = length;
         if (!kept) status = SPAR_ERR_MEMORY;
-        else token->text = token->owned = kept, token->length = length;
         t->vocab.flags[token->id] |= SPAR__PIECE_NORMALIZED;
     }
     spar__text_free(&texts[0]);

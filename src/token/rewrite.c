@@ -45,26 +45,32 @@ static spar_status replacing_open(const json_t *settings, void **state) {
     return status;
 }
 
-/* The next match at or after `from`; *begin == length when there is none. */
-static spar_status next_match(const replacing *r, const char *text, size_t from, size_t length,
-                              size_t *begin, size_t *end) {
-    if (r->regex) return spar__regex_find(r->regex, text, from, length, begin, end);
+static spar_status replace_literal(const replacing *r, const char *text, size_t length,
+                                   spar__text *out) {
     size_t n = strlen(r->literal);
-    const char *found = length - from < n ? NULL : memmem(text + from, length - from, r->literal, n);
-    *begin = found ? (size_t)(found - text) : length;
-    *end = found ? *begin + n : length;
+    for (size_t at = 0, begin; at < length; at = begin + n) {
+        const char *found = memmem(text + at, length - at, r->literal, n);
+        begin = found ? (size_t)(found - text) : length;
+        SPAR_TRY(spar__text_copy(out, text, at, begin));
+        if (!found) break;
+        SPAR_TRY(spar__text_add(out, r->content, strlen(r->content), begin, begin + n));
+    }
     return SPAR_OK;
 }
 
 static spar_status replace(const replacing *r, const char *text, size_t length, spar__text *out) {
-    size_t begin, end;
-    for (size_t at = 0; at < length; at = end) {
-        SPAR_TRY(next_match(r, text, at, length, &begin, &end));
-        SPAR_TRY(spar__text_copy(out, text, at, begin));
-        if (begin < end)
-            SPAR_TRY(spar__text_add(out, r->content, strlen(r->content), begin, end));
+    if (!r->regex) return replace_literal(r, text, length, out);
+    spar__matches matches = {r->regex, text, length};
+    spar_status status = SPAR_OK;
+    bool found = length > 0;
+    for (size_t at = 0, begin, end; !status && found; at = end) {
+        status = spar__matches_next(&matches, &found, &begin, &end);
+        if (!status) status = spar__text_copy(out, text, at, begin);
+        if (!status && found)
+            status = spar__text_add(out, r->content, strlen(r->content), begin, end);
     }
-    return SPAR_OK;
+    spar__matches_end(&matches);
+    return status;
 }
 
 static spar_status replace_apply(const void *state, const char *text, size_t length,
@@ -199,10 +205,8 @@ static spar_status spell_apply(const void *state, const char *text, size_t lengt
 const spar__normalizer_kind spar__normalizer_byte_level = {"ByteLevel", spell_open, NULL,
                                                            spell_apply};
 
-/* Every piece whose characters all spell bytes becomes those. Where the vocabulary holds bytes
- * already, joining is all there is to do. */
-static spar_status unspell_pieces(const void *state, const spar__pieces *in, spar__pieces *out) {
-    (void)state;
+/* Every piece whose characters all spell bytes becomes those. */
+spar_status spar__unspell_pieces(const spar__pieces *in, spar__pieces *out) {
     size_t longest = 0;
     for (size_t i = 0, begin = 0; i < in->count; begin = in->ends[i++])
         if (in->ends[i] - begin > longest) longest = in->ends[i] - begin;
@@ -218,5 +222,17 @@ static spar_status unspell_pieces(const void *state, const spar__pieces *in, spa
     return status;
 }
 
-const spar__decoder_kind spar__decoder_byte_level = {"ByteLevel", spell_open, NULL,
-                                                     unspell_pieces};
+/* Then they are one piece of valid text. */
+static spar_status unspell_all(const void *state, const spar__pieces *in, spar__pieces *out) {
+    (void)state;
+    spar__pieces parts = {.bytes = spar__buffer_make(SIZE_MAX)};
+    spar__text made = spar__text_make(false);
+    spar_status status = spar__unspell_pieces(in, &parts);
+    if (!status) status = spar__repair(parts.bytes.bytes, parts.bytes.length, &made);
+    if (!status) status = spar__pieces_add(out, made.bytes.bytes, made.bytes.length);
+    spar__text_free(&made);
+    spar__pieces_free(&parts);
+    return status;
+}
+
+const spar__decoder_kind spar__decoder_byte_level = {"ByteLevel", spell_open, NULL, unspell_all};

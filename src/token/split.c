@@ -60,8 +60,8 @@ static spar_status flush(join *j) {
                        : SPAR_OK;
 }
 
+/* A match of nothing parts what lies before it from what follows. */
 static spar_status segment(join *j, size_t begin, size_t end, bool match) {
-    if (begin == end) return SPAR_OK;
     bool glue = false;
     switch (j->kind) {
     case ISOLATED: break;
@@ -94,14 +94,16 @@ static spar_status split_text(const void *state, spar__run *run, int level, cons
     }
     if (!s->regex) return spar__run_split(run, level + 1, text, length);
     join j = {.run = run, .level = level, .text = text, .kind = s->kind};
-    for (size_t at = 0; at < length;) {
-        size_t begin, end;
-        SPAR_TRY(spar__regex_find(s->regex, text, at, length, &begin, &end));
-        SPAR_TRY(segment(&j, at, begin, s->invert));
-        SPAR_TRY(segment(&j, begin, end, !s->invert));
-        at = end;
+    spar__matches matches = {s->regex, text, length};
+    bool found = true;
+    spar_status status = SPAR_OK;
+    for (size_t at = 0, begin, end; !status && found; at = end) {
+        status = spar__matches_next(&matches, &found, &begin, &end);
+        if (!status && begin > at) status = segment(&j, at, begin, s->invert);
+        if (!status && found) status = segment(&j, begin, end, !s->invert);
     }
-    return flush(&j);
+    spar__matches_end(&matches);
+    return status ? status : flush(&j);
 }
 
 static spar_status splitter_split(const void *state, spar__run *run, int level, const char *text,

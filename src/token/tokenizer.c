@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "token/spell.h"
 
 spar_status spar__ids_grow(spar__ids *ids, size_t more) {
     size_t need, doubled = ids->capacity < 64 ? 128 : ids->capacity * 2;
@@ -76,12 +77,13 @@ static spar_status add_token(spar__run *run, int32_t id, const char *begin, cons
  * only now. */
 static spar_status run_normalized(spar__run *run, const char *text, size_t length, unsigned flags) {
     const spar__added *added = &run->tokenizer->added;
+    spar__added_place place = {0};
     size_t at = 0, begin, end;
     while (!(flags & SPAR_TOKENIZE_PLAIN)) {
         const spar__added_token *token =
-            spar__added_next(added, true, text, at, length, &begin, &end);
+            spar__added_next(added, true, text, length, &place, &begin, &end);
         if (!token) break;
-        SPAR_TRY(spar__run_split(run, 0, text + at, begin - at));
+        if (begin > at) SPAR_TRY(spar__run_split(run, 0, text + at, begin - at));
         SPAR_TRY(add_token(run, token->id, text + begin, text + end));
         at = end;
     }
@@ -138,8 +140,7 @@ static size_t valid_prefix(const char *text, size_t length) {
     return at;
 }
 
-/* Copies text with each maximal invalid part replaced by U+FFFD. */
-static spar_status repair(const char *text, size_t length, spar__text *out) {
+spar_status spar__repair(const char *text, size_t length, spar__text *out) {
     for (size_t at = 0; at < length;) {
         size_t good = valid_prefix(text + at, length - at);
         SPAR_TRY(spar__text_copy(out, text, at, at + good));
@@ -156,11 +157,12 @@ static spar_status run_valid(spar__run *run, const char *text, size_t length, un
     const spar_tokenizer *t = run->tokenizer;
     const spar__added *added = flags & SPAR_TOKENIZE_CONTROL && t->control.count ? &t->control
                                                                                  : &t->added;
+    spar__added_place place = {0};
     size_t at = 0, begin, end;
     run->start = text;
     while (!(flags & SPAR_TOKENIZE_PLAIN)) {
         const spar__added_token *token =
-            spar__added_next(added, false, text, at, length, &begin, &end);
+            spar__added_next(added, false, text, length, &place, &begin, &end);
         if (!token) break;
         if (begin > at) SPAR_TRY(run_section(run, text + at, begin - at, flags));
         SPAR_TRY(add_token(run, token->id, text + begin, text + end));
@@ -174,7 +176,7 @@ spar_status spar__run_text(spar__run *run, const char *text, size_t length, unsi
     spar__text repaired = spar__text_make(tracked);
     spar__view source = {text, length, NULL, 0, NULL}, view = source;
     if (valid_prefix(text, length) < length) {
-        spar_status status = repair(text, length, &repaired);
+        spar_status status = spar__repair(text, length, &repaired);
         if (status) return spar__text_free(&repaired), status;
         text = repaired.bytes.bytes;
         length = repaired.bytes.length;
@@ -247,12 +249,18 @@ static const char *piece_of(const spar_tokenizer *t, int32_t id, size_t *length)
     return known ? spar__vocab_bytes(&t->vocab, id) : "";
 }
 
-/* The piece that decoders get: of an added token what normalised text held. */
-static const char *decoded_piece(const spar_tokenizer *t, int32_t id, size_t *length) {
+/* The piece that decoders get: of an added token what normalised text held, as bytes where the
+ * vocabulary holds those (in `room`). */
+static const char *decoded_piece(const spar_tokenizer *t, int32_t id, size_t *length,
+                                 char room[SPAR__MAX_ADDED]) {
     bool other = t->vocab.flags[id] & SPAR__PIECE_NORMALIZED;
-    for (size_t i = 0; other && i < t->added.count; i++)
-        if (t->added.tokens[i].id == id)
-            return *length = t->added.tokens[i].length, t->added.tokens[i].text;
+    for (size_t i = 0; other && i < t->added.count; i++) {
+        const spar__added_token *token = &t->added.tokens[i];
+        if (token->id != id) continue;
+        if (t->byte_level && spar__spell_decode(token->text, token->length, room, length))
+            return room;
+        return *length = token->length, token->text;
+    }
     return piece_of(t, id, length);
 }
 
@@ -260,7 +268,8 @@ static const char *decoded_piece(const spar_tokenizer *t, int32_t id, size_t *le
 spar_status spar__piece_shown(const spar_tokenizer *t, int32_t id, const char *suffix,
                               spar__buffer *out) {
     size_t n;
-    const char *piece = decoded_piece(t, id, &n);
+    char room[SPAR__MAX_ADDED];
+    const char *piece = decoded_piece(t, id, &n, room);
     int byte = spar__byte_piece(piece, n);
     char value = (char)byte;
     if (t->vocab.flags[id] & SPAR__PIECE_SPECIAL) return spar__buffer_add(out, piece, n);
@@ -279,8 +288,11 @@ spar_status spar__piece_shown(const spar_tokenizer *t, int32_t id, const char *s
         if (t->byte_level && t->decoders[i].kind == &spar__decoder_byte_level) continue;
         spar__pieces *next = &lists[!now];
         next->count = next->bytes.length = 0;
-        status = t->decoders[i].kind->apply(t->decoders[i].state, &lists[now], next);
+        bool joins = t->decoders[i].kind == &spar__decoder_byte_level;
+        status = joins ? spar__unspell_pieces(&lists[now], next)
+                       : t->decoders[i].kind->apply(t->decoders[i].state, &lists[now], next);
         now = !now;
+        if (joins) break;
     }
     const spar__pieces *made = &lists[now];
     size_t n_suffix = suffix ? strlen(suffix) : 0;
@@ -302,7 +314,8 @@ static spar_status decode_pieces(const spar_tokenizer *t, const int32_t *ids, si
     if (t->model->decode) return t->model->decode(t, ids, count, &pieces->bytes);
     for (size_t i = 0; i < count; i++) {
         size_t n;
-        const char *bytes = decoded_piece(t, ids[i], &n);
+        char room[SPAR__MAX_ADDED];
+        const char *bytes = decoded_piece(t, ids[i], &n, room);
         if (t->spaced && i) SPAR_TRY(spar__buffer_add(&pieces->bytes, " ", 1));
         SPAR_TRY(spar__pieces_add(pieces, bytes, n));
     }
@@ -326,7 +339,7 @@ spar_status spar_tokenizer_decode(const spar_tokenizer *t, const int32_t *ids, s
                       t->decoders[i].kind->apply(t->decoders[i].state, &lists[now], next));
         now = !now;
     }
-    SPAR_TRY_GOTO(done, repair(lists[now].bytes.bytes, lists[now].bytes.length, &made));
+    SPAR_TRY_GOTO(done, spar__repair(lists[now].bytes.bytes, lists[now].bytes.length, &made));
     if (!spar__buffer_text(&made.bytes)) {
         status = SPAR_ERR_MEMORY;
         goto done;

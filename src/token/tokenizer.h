@@ -121,6 +121,10 @@ spar_status spar__spell_text(const char *text, size_t length, spar__text *out);
 bool spar__metaspace_from_start(const void *state); /* it asks where the source begins */
 spar_status spar__piece_shown(const spar_tokenizer *tokenizer, int32_t id, const char *suffix,
                               spar__buffer *out);
+/* What the decoder ByteLevel does to pieces one by one. */
+spar_status spar__unspell_pieces(const spar__pieces *in, spar__pieces *out);
+/* Appends a copy of text with each maximal invalid part replaced by U+FFFD. */
+spar_status spar__repair(const char *text, size_t length, spar__text *out);
 /* The byte that <0x00> … <0xFF> stands for, −1 when the piece is none of them. */
 int spar__byte_piece(const char *piece, size_t length);
 

@@ -1,6 +1,7 @@
 /* The unigram language model (Kudo 2018) as tokenizer.json has it: pieces with log-probabilities,
  * the segmentation of highest sum. Sums are double here and begin at the front of each piece of
  * text; SentencePiece's own files (spm_unigram.c) sum in float. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "token/cache.h"
@@ -32,6 +33,30 @@ static void unigram_free(void *state) {
     spar__free(m);
 }
 
+/* A score as the reference reads it: not the nearest double to what the file says, but its digits
+ * divided by a power of ten, each rounded. On long runs of one character this decides. */
+static double read_score(const json_t *value) {
+    double score = json_number_value(value), magnitude = score < 0 ? -score : score;
+    if (!json_is_real(value) || !(magnitude > 1e-6 && magnitude < 1e15)) return score;
+    char text[40];
+    int digits = 15;
+    do snprintf(text, sizeof text, "%.*e", digits - 1, magnitude); /* the fewest that say it */
+    while (strtod(text, NULL) != magnitude && digits++ < 17);
+    uint64_t significand = 0;
+    int power = 0;
+    const char *p = text;
+    bool fraction = false;
+    for (; *p && *p != 'e'; p++) {
+        if (*p == '.') fraction = true;
+        else significand = significand * 10 + (uint64_t)(*p - '0'), power -= fraction;
+    }
+    for (power += atoi(p + 1); power < 0 && significand % 10 == 0; power++) significand /= 10;
+    double made = (double)significand, scale = 1;
+    for (int i = power; i; i += i < 0 ? 1 : -1) scale *= 10;
+    made = power < 0 ? made / scale : made * scale;
+    return score < 0 ? -made : made;
+}
+
 static spar_status read_scores(const spar_tokenizer *t, unigram *m, const json_t *vocab) {
     size_t n = json_array_size(vocab);
     m->scores = spar__array((size_t)t->vocab.size + 1, sizeof *m->scores);
@@ -40,7 +65,7 @@ static spar_status read_scores(const spar_tokenizer *t, unigram *m, const json_t
     double lowest = 0;
     size_t kept = 0;
     for (size_t i = 0; i < n; i++) {
-        double score = json_number_value(json_array_get(json_array_get(vocab, i), 1));
+        double score = read_score(json_array_get(json_array_get(vocab, i), 1));
         if (!i || score < lowest) lowest = score;
         m->scores[i] = score;
         if (t->vocab.length[i])
@@ -70,7 +95,7 @@ static spar_status unigram_open(spar_tokenizer *t, const json_t *settings) {
     for (int i = 0; i < 256; i++) {
         char name[8];
         snprintf(name, sizeof name, "<0x%02X>", i);
-        m->fallback[i] = spar__vocab_find(&t->vocab, name, 6);
+        m->fallback[i] = spar__vocab_own(&t->vocab, name, 6);
     }
     return read_scores(t, m, vocab);
 }
@@ -101,7 +126,7 @@ static void forward(const unigram *m, const char *text, size_t length, node *nod
 
 /* A run of unknown characters: a piece after all, or its bytes, or <unk>. */
 static spar_status add_unknown(const unigram *m, spar__run *run, const char *text, size_t length) {
-    int32_t id = spar__vocab_find(&m->tokenizer->vocab, text, length);
+    int32_t id = spar__vocab_own(&m->tokenizer->vocab, text, length);
     bool bytes = id < 0 && m->byte_fallback;
     for (size_t i = 0; bytes && i < length; i++) bytes = m->fallback[(uint8_t)text[i]] >= 0;
     for (size_t i = 0; bytes && i < length; i++) {

@@ -113,32 +113,50 @@ static spar_status gluing_open(const json_t *settings, void **state) {
     return SPAR_OK;
 }
 
-/* HF's clean-up of English, on a piece with the blank before it: what follows loses that blank. */
-static bool loses_blank(const char *piece, size_t length) {
-    static const char *const glued[] = {".", "?", "!", ",", "n't", "'m", "'s", "'ve", "'re"};
-    for (size_t i = 0; i < sizeof glued / sizeof *glued; i++) {
-        size_t n = strlen(glued[i]);
-        if (length >= n && !memcmp(piece, glued[i], n)) return true;
+/* HF's clean-up of English, one replacement after the other on a piece with the blank before it. */
+static spar_status clean_up(spar__buffer *piece, spar__buffer *room) {
+    static const char *const pairs[][2] = {
+        {" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"}, {" n't", "n't"},
+        {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        size_t n = strlen(pairs[i][0]), at = 0;
+        const char *found = memmem(piece->bytes, piece->length, pairs[i][0], n);
+        if (!found) continue;
+        room->length = 0;
+        for (; found; found = memmem(piece->bytes + at, piece->length - at, pairs[i][0], n)) {
+            size_t begin = (size_t)(found - piece->bytes);
+            SPAR_TRY(spar__buffer_add(room, piece->bytes + at, begin - at));
+            SPAR_TRY(spar__buffer_add(room, pairs[i][1], strlen(pairs[i][1])));
+            at = begin + n;
+        }
+        SPAR_TRY(spar__buffer_add(room, piece->bytes + at, piece->length - at));
+        spar__buffer made = *room;
+        *room = *piece;
+        *piece = made;
     }
-    return false;
+    return SPAR_OK;
+}
+
+static spar_status glue(const gluing *g, bool first, const char *piece, size_t length,
+                        spar__buffer rooms[2], spar__pieces *out) {
+    size_t n_prefix = strlen(g->prefix);
+    bool goes_on = !first && length >= n_prefix && !memcmp(piece, g->prefix, n_prefix);
+    if (goes_on) piece += n_prefix, length -= n_prefix;
+    rooms[0].length = 0;
+    if (!first && !goes_on) SPAR_TRY(spar__buffer_add(&rooms[0], " ", 1));
+    SPAR_TRY(spar__buffer_add(&rooms[0], piece, length));
+    if (g->cleanup && rooms[0].length) SPAR_TRY(clean_up(&rooms[0], &rooms[1]));
+    return spar__pieces_add(out, rooms[0].bytes, rooms[0].length);
 }
 
 static spar_status gluing_apply(const void *state, const spar__pieces *in, spar__pieces *out) {
-    const gluing *g = state;
-    size_t n_prefix = strlen(g->prefix), begin = 0;
-    for (size_t i = 0; i < in->count; begin = in->ends[i++]) {
-        const char *piece = in->bytes.bytes + begin;
-        size_t length = in->ends[i] - begin;
-        if (!i) SPAR_TRY(spar__pieces_add(out, piece, length));
-        else if (n_prefix && length >= n_prefix && !memcmp(piece, g->prefix, n_prefix))
-            SPAR_TRY(spar__pieces_add(out, piece + n_prefix, length - n_prefix));
-        else {
-            if (!g->cleanup || !loses_blank(piece, length))
-                SPAR_TRY(spar__buffer_add(&out->bytes, " ", 1));
-            SPAR_TRY(spar__pieces_add(out, piece, length));
-        }
-    }
-    return SPAR_OK;
+    spar__buffer rooms[2] = {spar__buffer_make(SIZE_MAX), spar__buffer_make(SIZE_MAX)};
+    spar_status status = SPAR_OK;
+    for (size_t i = 0, begin = 0; !status && i < in->count; begin = in->ends[i++])
+        status = glue(state, !i, in->bytes.bytes + begin, in->ends[i] - begin, rooms, out);
+    spar__buffer_free(&rooms[0]);
+    spar__buffer_free(&rooms[1]);
+    return status;
 }
 
 const spar__decoder_kind spar__decoder_wordpiece = {"WordPiece", gluing_open, gluing_free,

@@ -48,9 +48,11 @@ static void test_scanners(void **state) {
             for (uint64_t i = 0; i < chars; i++)
                 length += (size_t)spar__utf8_encode(random_char(&rng, 1000000 + n * LENGTH + i),
                                                     text + length);
+            spar__matches matches = {regex, text, length};
             for (size_t at = 0; at < length;) {
                 size_t begin, end;
-                assert_int_equal(spar__regex_find(regex, text, at, length, &begin, &end), SPAR_OK);
+                bool found;
+                assert_int_equal(spar__matches_next(&matches, &found, &begin, &end), SPAR_OK);
                 assert_int_equal(begin, at);
                 size_t scanned = pattern->scan((const unsigned char *)text, at, length);
                 if (scanned != end)
@@ -58,6 +60,7 @@ static void test_scanners(void **state) {
                              (unsigned long long)n, at, scanned, end);
                 at = end;
             }
+            spar__matches_end(&matches);
         }
         spar__regex_free(regex);
     }
@@ -74,8 +77,10 @@ static void test_classes(void **state) {
         for (uint32_t c = 1; c < 0x3000; c++) {
             char text[4];
             size_t begin, end, length = (size_t)spar__utf8_encode(c, text);
-            assert_int_equal(spar__regex_find(regex, text, 0, length, &begin, &end), SPAR_OK);
-            bool in = begin == 0;
+            spar__matches matches = {regex, text, length};
+            bool in;
+            assert_int_equal(spar__matches_next(&matches, &in, &begin, &end), SPAR_OK);
+            spar__matches_end(&matches);
             if (in == (spar__char_class(c) == class)) continue;
             differ++;
             if (class == SPAR__CHAR_SPACE) fail_msg("U+%04X is white space in one only", c);
