@@ -18,8 +18,17 @@ typedef enum spar__activation {
     SPAR__SILU,
     SPAR__TANH,
     SPAR__IDENTITY,
+    SPAR__QUICK_GELU,
+    SPAR__GELU_10,
+    SPAR__RELU2,
+    SPAR__RELU6,
+    SPAR__LEAKY_RELU,
+    SPAR__SIGMOID,
+    SPAR__HARD_SWISH,
+    SPAR__MISH,
+    SPAR__LAPLACE,
     SPAR__N_ACTIVATIONS
-} spar__activation; /* named "relu", "gelu", "gelu-tanh", "silu", "tanh", "none" in configurations */
+} spar__activation; /* named in op/elementwise.c */
 
 struct spar__attention_args; /* kernel/attention.h */
 struct spar__tile;           /* kernel/packed.h */

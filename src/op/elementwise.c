@@ -3,7 +3,9 @@
 
 #include "op/op.h"
 
-const char *const spar__activation_names[] = {"relu", "gelu", "gelu-tanh", "silu", "tanh", "none", NULL};
+const char *const spar__activation_names[] = {
+    "relu",  "gelu",       "gelu-tanh", "silu",       "tanh", "none",    "quick-gelu", "gelu-10",
+    "relu2", "relu6",      "leaky-relu", "sigmoid",   "hard-swish", "mish", "laplace", NULL};
 
 /* One iteration of the parallel loops here takes this many elements. */
 enum { PIECE = 1 << 14 };
