@@ -7,7 +7,7 @@
 static const char *const types[] = {"bert", NULL};
 static const char *const prefixes[] = {"bert.", "", NULL};
 static const char *const ignored[] = {"*position_ids", "*pooler.dense.*", "cls.seq_relationship.*",
-                                      "cls.predictions.decoder.*", NULL};
+                                      "cls.predictions.decoder.*", "cls.predictions.bias", NULL};
 
 static const spar__tensor_rule tensors[] = {
     {"token_embd", "embeddings.word_embeddings"},
@@ -24,8 +24,7 @@ static const spar__tensor_rule tensors[] = {
     {"blk.{i}.ffn_norm", "encoder.layer.{i}.output.LayerNorm"},
     {"mlm_dense", "/cls.predictions.transform.dense"},
     {"mlm_norm", "/cls.predictions.transform.LayerNorm"},
-    {"output.weight", "/cls.predictions.decoder.weight"},
-    {"output.bias", "/cls.predictions.bias"},
+    SPAR__MASKED_OUTPUT(""),
     {"cls.output", "/classifier"},
     {"cls", "pooler.dense"},
     {0}};
@@ -51,6 +50,8 @@ static json_t *read(spar__config_reader *r) {
         spar__config_integer(r, "intermediate_size", 3072), "activation", activation, "embedding", "norm", true,
         "segments", spar__config_integer(r, "type_vocab_size", 2), "head",
         spar__encoder_head(r, activation, eps, "tanh"));
+    if (spar__config_bool(r, "is_decoder", false))
+        json_object_set_new(json_object_get(m, "attention"), "pattern", json_string("causal"));
     spar__encoder_labels(r, m);
     return m;
 }

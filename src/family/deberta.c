@@ -7,8 +7,8 @@
 
 static const char *const types[] = {"deberta", NULL};
 static const char *const prefixes[] = {"deberta.", "", NULL};
-static const char *const ignored[] = {"*position_ids", "*pooler.dense.*", "cls.predictions.decoder.*",
-                                      "lm_predictions.*", "mask_predictions.*", NULL};
+static const char *const ignored[] = {"*position_ids", "*pooler.dense.*", "cls.predictions.decoder.*", "cls.predictions.bias",
+                                      "lm_predictions.*", "mask_predictions.*", "*rel_embeddings.weight", NULL};
 
 static const spar__tensor_rule tensors[] = {
     {"token_embd", "embeddings.word_embeddings"},
@@ -29,12 +29,31 @@ static const spar__tensor_rule tensors[] = {
     {"blk.{i}.ffn_up", "encoder.layer.{i}.intermediate.dense"},
     {"blk.{i}.ffn_down", "encoder.layer.{i}.output.dense"},
     {"blk.{i}.ffn_norm", "encoder.layer.{i}.output.LayerNorm"},
-    {"mlm_dense", "/cls.predictions.transform.dense"},
-    {"mlm_norm", "/cls.predictions.transform.LayerNorm"},
-    {"output.bias", "/cls.predictions.bias"},
+    SPAR__DEBERTA_MASKED,
     {"cls.output", "/classifier"},
     {"cls", "/pooler.dense"},
     {0}};
+
+/* A list, or names joined by |. */
+static bool has_type(const json_t *list, const char *name) {
+    if (json_is_string(list)) return strstr(json_string_value(list), name) != NULL;
+    size_t i;
+    json_t *item;
+    json_array_foreach((json_t *)list, i, item)
+        if (json_is_string(item) && strcmp(json_string_value(item), name) == 0) return true;
+    return false;
+}
+
+/* √ of head_dim × (1 + the types that are listed), be there relative attention or not. */
+static void set_scale(spar__config_reader *r, json_t *m, bool first) {
+    const json_t *list = spar__config_value(r, "pos_att_type"), *p = json_object_get(m, "position");
+    int64_t heads = spar__model_integer(m, "attention.n_heads", 1), d = spar__model_integer(m, "d_model", 0);
+    int64_t named = has_type(list, "c2p") + has_type(list, "p2c");
+    if (first && json_is_array(list)) named = (int64_t)json_array_size(list);
+    if (named == spar__model_flag(p, "c2p", false) + spar__model_flag(p, "p2c", false) || heads < 1) return;
+    json_object_set_new(json_object_get(m, "attention"), "scale",
+                        json_real(1 / sqrt((double)(d / heads) * (double)(1 + named))));
+}
 
 json_t *spar__deberta_section(spar__config_reader *r, bool first) {
     const char *activation = spar__config_activation(r, "hidden_act", "gelu");
@@ -47,7 +66,7 @@ json_t *spar__deberta_section(spar__config_reader *r, bool first) {
     bool absolute = spar__config_bool(r, "position_biased_input", true);
     const char *pooler = spar__config_activation(r, "pooler_hidden_act", "gelu");
     if (spar__config_integer(r, "pooler_hidden_size", d) != d) spar__config_fail(r, "pooler_hidden_size", "hidden_size");
-    spar__config_bool(r, "legacy", true);
+    spar__config_bool(r, "legacy", true); /* the names of the masked head's tensors */
     json_t *m = json_pack(
         "{s:s, s:I, s:I, s:I, s:I, s:{s:s, s:f}, s:s, s:o, s:{s:I, s:b}, s:{s:s, s:I, s:s}, s:{s:b, s:I}, s:o}",
         "architecture", "encoder", "vocab_size", spar__config_integer(r, "vocab_size", first ? 50265 : 128100), "context",
@@ -62,18 +81,9 @@ json_t *spar__deberta_section(spar__config_reader *r, bool first) {
         json_object_set_new(embedding, "width", json_integer(width));
         json_object_set_new(embedding, "project", json_string("sum"));
     }
+    set_scale(r, m, first);
     spar__encoder_labels(r, m);
     return m;
-}
-
-/* A list, or names joined by |. */
-static bool has_type(const json_t *list, const char *name) {
-    if (json_is_string(list)) return strstr(json_string_value(list), name) != NULL;
-    size_t i;
-    json_t *item;
-    json_array_foreach((json_t *)list, i, item)
-        if (json_is_string(item) && strcmp(json_string_value(item), name) == 0) return true;
-    return false;
 }
 
 json_t *spar__deberta_position(spar__config_reader *r, bool first, int64_t context, bool absolute, double eps) {
@@ -136,6 +146,10 @@ json_t *spar__deberta_publish(const json_t *m, bool first) {
     return c;
 }
 
+bool spar__deberta_kept(const json_t *config) {
+    return !json_is_false(json_object_get(config, "legacy"));
+}
+
 static json_t *read(spar__config_reader *r) { return spar__deberta_section(r, true); }
 static json_t *publish(const json_t *m) { return spar__deberta_publish(m, true); }
 
@@ -147,4 +161,5 @@ const spar__family spar__family_deberta = {
     .ignored = ignored,
     .read = read,
     .publish = publish,
+    .kept = spar__deberta_kept,
 };

@@ -6,8 +6,9 @@
 
 static const char *const types[] = {"deberta-v2", NULL};
 static const char *const prefixes[] = {"deberta.", "", NULL};
-static const char *const ignored[] = {"*position_ids", "*pooler.dense.*", "cls.predictions.decoder.*",
-                                      "lm_predictions.*", "mask_predictions.*", NULL};
+static const char *const ignored[] = {"*position_ids", "*pooler.dense.*", "cls.predictions.decoder.*", "cls.predictions.bias",
+                                      "lm_predictions.*", "mask_predictions.*", "*rel_embeddings.weight",
+                                      "encoder.LayerNorm.*", "deberta.encoder.LayerNorm.*", NULL};
 
 static const spar__tensor_rule tensors[] = {
     {"token_embd", "embeddings.word_embeddings"},
@@ -29,9 +30,7 @@ static const spar__tensor_rule tensors[] = {
     {"blk.{i}.ffn_up", "encoder.layer.{i}.intermediate.dense"},
     {"blk.{i}.ffn_down", "encoder.layer.{i}.output.dense"},
     {"blk.{i}.ffn_norm", "encoder.layer.{i}.output.LayerNorm"},
-    {"mlm_dense", "/cls.predictions.transform.dense"},
-    {"mlm_norm", "/cls.predictions.transform.LayerNorm"},
-    {"output.bias", "/cls.predictions.bias"},
+    SPAR__DEBERTA_MASKED,
     {"cls.output", "/classifier"},
     {"cls", "/pooler.dense"},
     {0}};
@@ -70,4 +69,5 @@ const spar__family spar__family_deberta_v2 = {
     .ignored = ignored,
     .read = read,
     .publish = publish,
+    .kept = spar__deberta_kept,
 };

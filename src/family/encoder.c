@@ -68,10 +68,26 @@ static int64_t classes_of(spar__config_reader *r) {
     return n ? n : labels ? (int64_t)json_object_size(labels) : 2;
 }
 
+/* Heads that have the tensors of ours and compute something else. */
+static void refuse_others(spar__config_reader *r) {
+    const json_t *item;
+    size_t i;
+    json_array_foreach((json_t *)spar__config_value(r, "architectures"), i, item) {
+        static const char *const others[] = {"ForTokenClassification", "ForMultipleChoice", "ForQuestionAnswering",
+                                             "ForNextSentencePrediction"};
+        for (int k = 0; k < 4; k++)
+            if (ends_with(json_string_value(item), others[k]))
+                spar__config_fail(r, "architectures", "a model, ForMaskedLM, ForPreTraining or ForSequenceClassification");
+    }
+}
+
 json_t *spar__encoder_head(spar__config_reader *r, const char *activation, double eps, const char *pooler) {
     bool tied = spar__config_bool(r, "tie_word_embeddings", true);
-    if (spar__config_tensor(r, "cls.predictions.bias"))
-        return json_pack("{s:s, s:s, s:f, s:b}", "kind", "masked", "activation", activation, "eps", eps, "tied", tied);
+    bool other = spar__config_tensor(r, "lm_predictions.lm_head.bias"); /* always with the embedding */
+    if (other || spar__config_tensor(r, "cls.predictions.bias") || spar__config_tensor(r, "cls.predictions.decoder.bias"))
+        return json_pack("{s:s, s:s, s:f, s:b}", "kind", "masked", "activation", activation, "eps", eps, "tied",
+                         tied || other);
+    refuse_others(r);
     if (spar__config_tensor(r, "classifier.weight"))
         return json_pack("{s:s, s:I, s:s, s:b}", "kind", "classifier", "classes", classes_of(r), "activation",
                          pooler ? pooler : "tanh", "pooler", pooler != NULL);

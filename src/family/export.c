@@ -39,23 +39,17 @@ static bool config_fits(const spar_model *m, const spar__family *family, const j
 json_t *spar__published_config(const spar_model *m, const spar__family *family) {
     const json_t *source = spar__model_source(m), *config = json_object_get(source, "config");
     const char *name = json_string_value(json_object_get(source, "family"));
-    if (name && strcmp(name, family->name) == 0 && config_fits(m, family, config)) return json_deep_copy(config);
+    bool kept = !family->kept || family->kept(config);
+    if (name && strcmp(name, family->name) == 0 && kept && config_fits(m, family, config)) return json_deep_copy(config);
     json_t *made = family->publish ? family->publish(spar__model_config(m)) : NULL;
     if (config_fits(m, family, made)) return made;
     json_decref(made);
     return NULL;
 }
 
-/* Names with alternatives are read, not written. */
-static bool is_written(const spar__family *family) {
-    for (const spar__tensor_rule *r = family->tensors; r && r->ours; r++)
-        if (strchr(r->theirs, '|')) return false;
-    return family->read && family->tensors;
-}
-
 static bool can(const spar_model *m, const spar__family *family, bool gguf) {
     if (gguf) return family->gguf && spar__gguf_can_say(m, family);
-    json_t *config = is_written(family) ? spar__published_config(m, family) : NULL;
+    json_t *config = family->read && family->tensors ? spar__published_config(m, family) : NULL;
     json_decref(config);
     return config != NULL;
 }

@@ -67,10 +67,13 @@ const json_t *spar__config_value(spar__config_reader *, const char *key);
 const char *spar__config_either(spar__config_reader *, const char *key, const char *other);
 /* Whether the folder of config.json has a tensor of this name. */
 bool spar__config_tensor(spar__config_reader *, const char *name);
+/* Whether both are there with the same bytes. */
+bool spar__config_same_tensors(spar__config_reader *, const char *a, const char *b);
 bool spar__config_has(const spar__config_reader *, const char *key); /* there and not null */
 /* The name of one of our activations. */
 const char *spar__config_activation(spar__config_reader *, const char *key, const char *fallback);
 const char *spar__activation_published(const char *ours); /* "gelu-tanh" → "gelu_new" */
+const char *spar__activation_ours(const char *published); /* and back; NULL where it is none of ours */
 /* Refuses any value but `expected`: the key changes what is computed and only this is known. */
 void spar__config_only(spar__config_reader *, const char *key, bool expected, bool fallback);
 void spar__config_fail(spar__config_reader *, const char *key, const char *expected);
@@ -91,6 +94,8 @@ typedef struct spar__family {
     /* config.json → a new "model" section; and back, NULL when the model is none of this family. */
     json_t *(*read)(spar__config_reader *reader);
     json_t *(*publish)(const json_t *model);
+    /* Whether tensors are named as `tensors` writes them in folders with this config.json; NULL = always. */
+    bool (*kept)(const json_t *config);
 
     const char *gguf; /* general.architecture, or NULL: has no GGUF form */
     const spar__tensor_rule *gguf_tensors; /* where names are not ours; NULL = all are */

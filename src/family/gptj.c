@@ -6,7 +6,7 @@
 
 static const char *const types[] = {"gptj", NULL};
 static const char *const prefixes[] = {"transformer.", "", NULL};
-static const char *const ignored[] = {"*attn.bias", "*attn.masked_bias", NULL};
+static const char *const ignored[] = {"*attn.bias", "*attn.masked_bias", "lm_head.weight", NULL};
 
 static const spar__tensor_rule tensors[] = {
     {"token_embd", "wte"},
@@ -25,7 +25,7 @@ static json_t *read(spar__config_reader *r) {
     int64_t d = spar__config_integer(r, spar__config_either(r, "n_embd", "hidden_size"), 4096);
     int64_t heads = spar__config_integer(r, spar__config_either(r, "n_head", "num_attention_heads"), 16);
     int64_t head_dim = heads ? d / heads : 0, turned = spar__config_integer(r, "rotary_dim", 64);
-    spar__config_only(r, "tie_word_embeddings", false, false);
+    bool tied = spar__config_bool(r, "tie_word_embeddings", false);
     return json_pack(
         "{s:s, s:I, s:I, s:I, s:I, s:{s:s, s:f}, s:s, s:{s:s, s:s, s:f}, s:{s:I, s:b, s:b, s:s}, s:s, "
         "s:{s:s, s:I, s:s}, s:{s:s, s:b}}",
@@ -37,7 +37,8 @@ static json_t *read(spar__config_reader *r) {
         head_dim ? (double)turned / (double)head_dim : 1, "attention", "n_heads", heads, "bias", 0, "output_bias",
         0, "pattern", "causal", "projection", "dense", "feedforward", "kind", "dense", "d_ff",
         spar__config_integer(r, "n_inner", 4 * d), "activation",
-        spar__config_activation(r, "activation_function", "gelu_new"), "head", "kind", "separate", "bias", 1);
+        spar__config_activation(r, "activation_function", "gelu_new"), "head", "kind", tied ? "tied" : "separate",
+        "bias", 1);
 }
 
 static json_t *publish(const json_t *m) {
@@ -51,7 +52,7 @@ static json_t *publish(const json_t *m) {
                      "n_inner", d_ff ? d_ff : 4 * d, "layer_norm_epsilon", spar__model_real(m, "norm.eps", 1e-5),
                      "activation_function",
                      spar__activation_published(spar__model_kind(m, "feedforward.activation", "gelu-tanh")),
-                     "tie_word_embeddings", 0);
+                     "tie_word_embeddings", strcmp(spar__model_kind(m, "head", "tied"), "tied") == 0);
 }
 
 const spar__family spar__family_gptj = {

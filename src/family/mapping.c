@@ -103,8 +103,8 @@ static bool shape_fits(const spar__foreign *t, const spar__place *place, const s
         return true;
     if (turned)
         return t->n_dims > 1 && all / place->cols == place->all && all % place->cols == 0 &&
-               (place->slabs > 1 ? first == place->slabs && t->shape[1] == place->cols
-                                 : first == place->cols || last == place->all);
+               (place->slabs ? first == place->slabs && t->shape[1] == place->cols
+                             : first == place->cols || last == place->all);
     return last == place->cols && all / last == place->all;
 }
 
@@ -178,7 +178,7 @@ static void copy_row(void *to, spar__type to_type, const void *from, spar__type 
 /* Our [rows, cols] out of columns of theirs, in squares that both sides' caches like. */
 static void copy_transposed(char *to, const spar__foreign *t, const spar__place *place) {
     enum { BLOCK = 32 };
-    int64_t cols = place->cols, each = place->all / place->slabs; /* columns of a slab */
+    int64_t cols = place->cols, each = place->all / (place->slabs ? place->slabs : 1); /* columns of a slab */
     size_t size = t->type == SPAR__F32 ? FILE_REAL : spar__type_of(t->type)->block_bytes;
     size_t ours = t->type == SPAR__F32 ? sizeof(real) : size;
 #pragma omp parallel for schedule(static)

@@ -37,7 +37,7 @@ typedef struct spar__place {
     int64_t head_dim, turned;    /* turned: rows of a head whose rotary pairs lie otherwise; 0 = none */
     int64_t cols, stride;        /* numbers of a row of ours in a tensor; from one row to the next */
     bool to_adjacent;            /* ours are halves, theirs adjacent pairs; else the other way */
-    int64_t slabs;               /* [slabs, in, out]: each turned by itself; 1 = one matrix */
+    int64_t slabs;               /* [slabs, in, out]: each turned by itself; 0 = one matrix */
     bool transposed, halves;     /* halves: `experts` are the two of each row */
 } spar__place;
 /* Whether tensor e of the place holds our rows as columns. */

@@ -8,7 +8,7 @@
 
 static const char *const types[] = {"marian", NULL};
 static const char *const prefixes[] = {"model.", "", NULL};
-static const char *const ignored[] = {"*embed_positions.weight", "*embed_tokens.weight", "lm_head.weight", NULL};
+static const char *const ignored[] = {"*embed_positions.weight", "*embed_tokens.weight", "lm_head.weight", "model.shared.weight", NULL};
 
 #define STACK(ours, theirs)                                                                                      \
     {ours ".blk.{i}.attn_q", theirs ".layers.{i}.self_attn.q_proj"},                                             \
@@ -66,9 +66,11 @@ static json_t *read(spar__config_reader *r) {
         spar__config_activation(r, "activation_function", "gelu"), "embedding", "scale", scaled ? sqrt((double)d) : 1.0,
         "norm", norm_embedding, "encoder", stack_of(r, "encoder"), "decoder", stack_of(r, "decoder"), "head", "kind",
         tied ? "tied" : "separate", "bias", true);
-    if (!shared) {
+    bool apart = !tied && spar__config_tensor(r, "model.encoder.embed_tokens.weight") &&
+                 spar__config_tensor(r, "model.decoder.embed_tokens.weight");
+    if (!shared || apart) {
         json_t *decoder = json_object_get(m, "decoder");
-        json_object_set_new(decoder, "vocab_size", json_integer(target));
+        json_object_set_new(decoder, "vocab_size", json_integer(shared ? vocabulary : target));
         json_object_set_new(decoder, "embedding", json_pack("{s:b}", "shared", false));
     }
     int64_t pad = spar__config_integer(r, "pad_token_id", 58100);

@@ -45,13 +45,20 @@ static spar_status check(const spar__outgoing_tensor *t, const spar__place *plac
     return SPAR_OK;
 }
 
+/* Of alternatives, the first is written. */
+static void name_of(const spar__outgoing_part *part, const char *prefix, char out[224]) {
+    char name[192];
+    spar__place_name(part->place, part->param, part->expert, name, sizeof name);
+    name[strcspn(name, "|")] = 0;
+    snprintf(out, 224, "%s%s", name[0] == '/' ? "" : prefix, name + (name[0] == '/'));
+}
+
 static spar_status add(spar__outgoing *o, const spar__param *p, const spar__place *place, const char *prefix,
                        spar__type type, int64_t expert) {
-    char name[192];
-    spar__outgoing_tensor *t = NULL;
-    spar__place_name(place, p, expert, name, sizeof name);
     char full[224];
-    snprintf(full, sizeof full, "%s%s", name[0] == '/' ? "" : prefix, name + (name[0] == '/'));
+    spar__outgoing_tensor *t = NULL;
+    const spar__outgoing_part part = {p, place, expert};
+    name_of(&part, prefix, full);
     /* Parts of one tensor are declared within one layer: not far from each other. */
     for (int i = o->n_tensors; place->all != place->rows && i-- > 0 && !t;)
         if (strcmp(o->tensors[i].name, full) == 0) t = &o->tensors[i];
@@ -61,7 +68,7 @@ static spar_status add(spar__outgoing *o, const spar__param *p, const spar__plac
         describe(p, place, type, t);
     }
     SPAR_TRY(check(t, place, type));
-    o->parts[o->n_parts++] = (spar__outgoing_part){p, place, expert};
+    o->parts[o->n_parts++] = part;
     t->n_parts++;
     return SPAR_OK;
 }
@@ -78,10 +85,9 @@ static spar_status sort_parts(spar__outgoing *o, const char *prefix) {
         t->n_parts = 0;
     }
     for (int i = 0, next = 0; i < o->n_parts; i++) {
-        char name[192], full[224];
+        char full[224];
         const spar__outgoing_part *part = &o->parts[i];
-        spar__place_name(part->place, part->param, part->expert, name, sizeof name);
-        snprintf(full, sizeof full, "%s%s", name[0] == '/' ? "" : prefix, name + (name[0] == '/'));
+        name_of(part, prefix, full);
         int k = next < o->n_tensors && strcmp(o->tensors[next].name, full) == 0 ? next++ : next - 1;
         while (k >= 0 && strcmp(o->tensors[k].name, full) != 0) k--;
         spar__outgoing_tensor *t = &o->tensors[k];

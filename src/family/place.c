@@ -33,6 +33,7 @@ static void expand(const char *pattern, const spar__place *place, int64_t expert
             n += (size_t)snprintf(out + n, room - n, "%lld", (long long)values[name - names]);
             pattern += 3;
         } else {
+            if (*pattern == '|') n += (size_t)snprintf(out + n, room - n, "%s", place->suffix);
             out[n++] = *pattern++;
         }
     }
@@ -101,7 +102,7 @@ spar_status spar__place_of(spar_model *m, const spar__tensor_rule *rules, const 
     const spar__shape *shape = spar__model_shape_of(m, p->name);
     bool slabs = rule && rule->form == SPAR__SLABS;
     place.transposed = rule && (rule->form == SPAR__TRANSPOSED || slabs) && p->n_dims > 1;
-    place.slabs = slabs ? shape->n_heads : 1;
+    place.slabs = slabs ? shape->n_heads : 0;
     if (slabs && place.rows % place.slabs)
         return spar__fail(SPAR_ERR_CONFIG, "tensor '%s': %lld rows are no multiple of n_heads, %d", p->name,
                           (long long)place.rows, shape->n_heads);

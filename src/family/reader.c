@@ -65,18 +65,30 @@ bool spar__config_has(const spar__config_reader *r, const char *key) {
     return v && !json_is_null(v);
 }
 
-bool spar__config_tensor(spar__config_reader *r, const char *name) {
+/* The tensors beside config.json; NULL where they cannot be read, which is said when the weights are. */
+static spar__st *tensors_of(const spar__config_reader *r) {
     const char *slash = strrchr(r->path, '/');
     char *folder = slash ? spar__copy_bytes(r->path, (size_t)(slash - r->path)) : spar__copy_string(".");
     spar__st *tensors;
-    if (!folder || spar__st_open(folder, &tensors)) { /* said again when the weights are read */
-        spar__free(folder);
-        return false;
-    }
-    bool found = spar__st_find(tensors, name) != NULL;
-    spar__st_free(tensors);
+    if (!folder || spar__st_open(folder, &tensors)) tensors = NULL;
     spar__free(folder);
+    return tensors;
+}
+
+bool spar__config_tensor(spar__config_reader *r, const char *name) {
+    spar__st *tensors = tensors_of(r);
+    bool found = tensors && spar__st_find(tensors, name);
+    spar__st_free(tensors);
     return found;
+}
+
+bool spar__config_same_tensors(spar__config_reader *r, const char *a, const char *b) {
+    spar__st *tensors = tensors_of(r);
+    const spar__st_tensor *x = tensors ? spar__st_find(tensors, a) : NULL;
+    const spar__st_tensor *y = tensors ? spar__st_find(tensors, b) : NULL;
+    bool same = x && y && x->type == y->type && x->bytes == y->bytes && memcmp(x->data, y->data, x->bytes) == 0;
+    spar__st_free(tensors);
+    return same;
 }
 
 const char *spar__config_either(spar__config_reader *r, const char *key, const char *other) {
@@ -145,18 +157,26 @@ void spar__config_only(spar__config_reader *r, const char *key, bool expected, b
 
 static const struct {
     const char *published, *ours;
-} activations[] = {{"gelu_new", "gelu-tanh"}, {"gelu_pytorch_tanh", "gelu-tanh"}, {"gelu_fast", "gelu-tanh"},
-                   {"gelu", "gelu"},          {"gelu_python", "gelu"},            {"relu", "relu"},
-                   {"silu", "silu"},          {"swish", "silu"},                  {"tanh", "tanh"},
-                   {"linear", "none"}};
+} activations[] = {
+    {"gelu_new", "gelu-tanh"},   {"gelu_pytorch_tanh", "gelu-tanh"}, {"gelu_fast", "gelu-tanh"},
+    {"gelu_accurate", "gelu-tanh"}, {"gelu_python_tanh", "gelu-tanh"}, {"gelu", "gelu"},
+    {"gelu_python", "gelu"},     {"gelu_10", "gelu-10"},             {"quick_gelu", "quick-gelu"},
+    {"relu", "relu"},            {"relu2", "relu2"},                 {"relu6", "relu6"},
+    {"leaky_relu", "leaky-relu"}, {"silu", "silu"},                  {"swish", "silu"},
+    {"hardswish", "hard-swish"}, {"mish", "mish"},                   {"laplace", "laplace"},
+    {"sigmoid", "sigmoid"},      {"tanh", "tanh"},                   {"linear", "none"}};
 enum { N_ACTIVATIONS = sizeof activations / sizeof *activations };
 
-const char *spar__config_activation(spar__config_reader *r, const char *key, const char *fallback) {
-    const char *name = spar__config_text(r, key, fallback);
+const char *spar__activation_ours(const char *published) {
     for (int i = 0; i < N_ACTIVATIONS; i++)
-        if (strcmp(activations[i].published, name) == 0) return activations[i].ours;
-    spar__config_fail(r, key, "gelu, gelu_new, gelu_pytorch_tanh, relu, silu, swish or tanh");
-    return "none";
+        if (strcmp(activations[i].published, published) == 0) return activations[i].ours;
+    return NULL;
+}
+
+const char *spar__config_activation(spar__config_reader *r, const char *key, const char *fallback) {
+    const char *ours = spar__activation_ours(spar__config_text(r, key, fallback));
+    if (!ours) spar__config_fail(r, key, "an activation such as gelu, gelu_new, relu, silu, swish, tanh or linear");
+    return ours ? ours : "none";
 }
 
 const char *spar__activation_published(const char *ours) {

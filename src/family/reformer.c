@@ -6,7 +6,7 @@
 
 static const char *const types[] = {"reformer", NULL};
 static const char *const prefixes[] = {"reformer.", "", NULL};
-static const char *const ignored[] = {"lm_head.decoder.bias", NULL};
+static const char *const ignored[] = {"lm_head.bias", NULL};
 
 static bool is(const json_t *config) { return json_object_get(config, "attn_layers") || !json_object_get(config, "d_model"); }
 
@@ -27,7 +27,7 @@ static const spar__tensor_rule tensors[] = {
     {"blk.{i}.ffn_down", "encoder.layers.{i}.feed_forward.output.dense"},
     {"output_norm", "encoder.layer_norm"},
     {"output.weight", "/lm_head.decoder.weight"},
-    {"output.bias", "/lm_head.bias"},
+    {"output.bias", "/lm_head.decoder.bias|/lm_head.bias"},
     {0}};
 
 static int64_t least_common(int64_t a, int64_t b) {

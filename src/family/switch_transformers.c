@@ -7,7 +7,7 @@
 static const char *const types[] = {"switch_transformers", NULL};
 static const char *const prefixes[] = {"", NULL};
 static const char *const ignored[] = {"*embed_tokens.weight", "*EncDecAttention.relative_attention_bias.weight",
-                                      "lm_head.weight", NULL};
+                                      "lm_head.weight", "shared.weight", NULL};
 
 #define FEED_FORWARD(ours, theirs)                                                                               \
     {ours ".blk.{i}.ffn_norm", theirs ".layer_norm"}, {ours ".blk.{i}.ffn_up", theirs ".mlp.wi"},                \
@@ -17,8 +17,7 @@ static const char *const ignored[] = {"*embed_tokens.weight", "*EncDecAttention.
         {ours ".blk.{i}.ffn_down_exps", theirs ".mlp.experts.expert_{e}.wo"}
 
 static const spar__tensor_rule tensors[] = {
-    {"token_embd", "shared"},
-    {"output", "lm_head"},
+    SPAR__T5_EMBEDDINGS,
     SPAR__T5_STACK("enc", "encoder"),
     SPAR__T5_STACK("dec", "decoder"),
     FEED_FORWARD("enc", "encoder.block.{i}.layer.1"),

@@ -2,6 +2,7 @@
  * UL2 (Tay et al. 2022, arXiv 2205.05131): encoder–decoders with relative position bias, RMS norms, no
  * biases, and scores that are not scaled. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "family/t5.h"
@@ -9,7 +10,7 @@
 static const char *const types[] = {"t5", "mt5", NULL};
 static const char *const prefixes[] = {"", "transformer.", NULL};
 static const char *const ignored[] = {"*embed_tokens.weight", "*EncDecAttention.relative_attention_bias.weight",
-                                      "lm_head.weight", NULL};
+                                      "lm_head.weight", "shared.weight", NULL};
 
 #define FEED_FORWARD(ours, theirs)                                                                               \
     {ours ".blk.{i}.ffn_norm", theirs ".layer_norm"},                                                            \
@@ -20,8 +21,7 @@ static const char *const ignored[] = {"*embed_tokens.weight", "*EncDecAttention.
 
 /* The first layer is "wi", or "wi_1" beside a gate. */
 static const spar__tensor_rule tensors[] = {
-    {"token_embd", "shared"},
-    {"output", "lm_head"},
+    SPAR__T5_EMBEDDINGS,
     SPAR__T5_STACK("enc", "encoder"),
     SPAR__T5_STACK("dec", "decoder"),
     FEED_FORWARD("enc", "encoder.block.{i}.layer.1"),
@@ -35,43 +35,50 @@ static const spar__tensor_rule gguf_tensors[] = {
     {"dec.blk.{i}.cross_attn_output", "dec.blk.{i}.cross_attn_o"},
     {0}};
 
+/* mT5 (Xue et al. 2020, arXiv 2010.11934) is T5 1.1 with defaults of its own. */
+static bool is_mt5(const spar__config_reader *r) {
+    const char *type = json_string_value(json_object_get(r->config, "model_type"));
+    return type && strcmp(type, "mt5") == 0;
+}
+
 json_t *spar__t5_section(spar__config_reader *r, json_t *feedforward) {
-    int64_t layers = spar__config_integer(r, "num_layers", 6);
+    bool mt5 = is_mt5(r);
+    int64_t layers = spar__config_integer(r, "num_layers", mt5 ? 8 : 6);
     bool tied_key = spar__config_bool(r, "tie_word_embeddings", true);
-    bool scaled = spar__config_has(r, "scale_decoder_outputs") ? spar__config_bool(r, "scale_decoder_outputs", true) : tied_key;
-    bool tied = !spar__config_tensor(r, "lm_head.weight") || (tied_key && scaled);
+    bool scaled = spar__config_bool(r, "scale_decoder_outputs", tied_key && !mt5);
+    bool tied = !spar__config_tensor(r, "lm_head.weight") || spar__config_same_tensors(r, "lm_head.weight", "shared.weight");
+    bool apart = !tied_key && spar__config_tensor(r, "encoder.embed_tokens.weight") &&
+                 spar__config_tensor(r, "decoder.embed_tokens.weight");
     int64_t d = spar__config_integer(r, "d_model", 512), context = spar__config_integer(r, "n_positions", 512);
     if (context < 2048) context = 2048; /* nothing in the model ends there */
     json_t *m = json_pack(
         "{s:s, s:I, s:I, s:I, s:I, s:{s:s, s:f}, s:s, s:{s:s, s:I, s:I}, s:{s:I, s:I, s:f, s:b, s:b}, s:o, s:{s:I}, s:{s:s, s:f}}",
-        "architecture", "encoder-decoder", "vocab_size", spar__config_integer(r, "vocab_size", 32128), "context", context,
+        "architecture", "encoder-decoder", "vocab_size", spar__config_integer(r, "vocab_size", mt5 ? 250112 : 32128), "context", context,
         "d_model", d, "n_layers", layers, "norm", "kind", "rms", "eps", spar__config_real(r, "layer_norm_epsilon", 1e-6),
         "residual", "pre-norm", "position", "kind", "relative", "buckets",
         spar__config_integer(r, "relative_attention_num_buckets", 32), "max_distance",
         spar__config_integer(r, "relative_attention_max_distance", 128), "attention", "n_heads",
-        spar__config_integer(r, "num_heads", 8), "head_dim", spar__config_integer(r, "d_kv", 64), "scale", 1.0, "bias", false,
+        spar__config_integer(r, "num_heads", mt5 ? 6 : 8), "head_dim", spar__config_integer(r, "d_kv", 64), "scale", 1.0, "bias", false,
         "output_bias", false, "feedforward", feedforward, "decoder", "n_layers",
         spar__config_integer(r, "num_decoder_layers", layers), "head", "kind", tied ? "tied" : "separate", "scale",
         scaled ? 1 / sqrt((double)d) : 1.0);
+    if (apart)
+        json_object_set_new(json_object_get(m, "decoder"), "embedding", json_pack("{s:b}", "shared", false));
     json_object_set_new(m, "start", json_integer(spar__config_integer(r, "decoder_start_token_id", 0)));
     return m;
 }
 
 /* "relu", "gated-gelu", "gated-silu"; gelu after "gated-" is by tanh. */
 static json_t *feedforward_of(spar__config_reader *r) {
-    const char *name = spar__config_text(r, "feed_forward_proj", "relu");
+    const char *name = spar__config_text(r, "feed_forward_proj", is_mt5(r) ? "gated-gelu" : "relu");
     bool gated = strncmp(name, "gated-", 6) == 0;
     spar__config_bool(r, "is_gated_act", gated);
     spar__config_text(r, "dense_act_fn", name);
     const char *act = gated ? name + 6 : name;
-    const char *ours = strcmp(act, "gelu") == 0                                  ? (gated ? "gelu-tanh" : "gelu")
-                       : strcmp(act, "gelu_new") == 0                            ? "gelu-tanh"
-                       : strcmp(act, "silu") == 0 || strcmp(act, "swish") == 0   ? "silu"
-                       : strcmp(act, "relu") == 0 || strcmp(act, "tanh") == 0    ? act
-                                                                                 : NULL;
-    if (!ours) spar__config_fail(r, "feed_forward_proj", "relu, gelu, silu or a gated one");
+    const char *ours = gated && strcmp(act, "gelu") == 0 ? "gelu-tanh" : spar__activation_ours(act);
+    if (!ours) spar__config_fail(r, "feed_forward_proj", "an activation such as relu, or a gated one such as gated-gelu");
     return json_pack("{s:s, s:I, s:s, s:b}", "kind", gated ? "gated" : "dense", "d_ff",
-                     spar__config_integer(r, "d_ff", 2048), "activation", ours ? ours : "relu", "bias", false);
+                     spar__config_integer(r, "d_ff", is_mt5(r) ? 1024 : 2048), "activation", ours ? ours : "relu", "bias", false);
 }
 
 static json_t *read(spar__config_reader *r) { return spar__t5_section(r, feedforward_of(r)); }
@@ -83,10 +90,9 @@ static json_t *publish(const json_t *m) {
         return NULL;
     bool gated = strcmp(spar__model_kind(m, "feedforward", "dense"), "gated") == 0;
     const char *act = spar__model_kind(m, "feedforward.activation", "gelu-tanh");
-    const char *name = strcmp(act, "gelu-tanh") == 0 ? (gated ? "gated-gelu" : "gelu_new")
-                       : !gated                      ? act
-                       : strcmp(act, "silu") == 0    ? "gated-silu"
-                                                     : "gated-relu";
+    char name[48];
+    snprintf(name, sizeof name, "%s%s", gated ? "gated-" : "",
+             gated && strcmp(act, "gelu-tanh") == 0 ? "gelu" : spar__activation_published(act));
     bool tied = strcmp(spar__model_kind(m, "head", "tied"), "tied") == 0;
     int64_t layers = spar__model_integer(m, "n_layers", 0);
     return json_pack(

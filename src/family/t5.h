@@ -4,6 +4,10 @@
 
 #include "family/family.h"
 
+/* Embeddings that are not tied are two, and "shared" is of no use. */
+#define SPAR__T5_EMBEDDINGS                                                                                      \
+    {"token_embd", "encoder.embed_tokens", .with = "dec.token_embd"}, {"token_embd", "shared"},                  \
+        {"dec.token_embd", "decoder.embed_tokens"}, {"output", "lm_head"}
 /* Rules of a stack's attention, and of the decoder's cross-attention. */
 #define SPAR__T5_STACK(ours, theirs)                                                                                      \
     {ours ".blk.0.attn_rel_b", theirs ".block.0.layer.0.SelfAttention.relative_attention_bias"},                 \

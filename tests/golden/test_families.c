@@ -360,7 +360,7 @@ static void test_refused(void **state) {
     expect_refused(changed("hidden_size", NULL), "hidden_size");
     expect_refused(changed("hidden_size", "-1"), "hidden_size");
     expect_refused(changed("hidden_size", "\"48\""), "hidden_size");
-    expect_refused(changed("hidden_act", "\"mish\""), "hidden_act");
+    expect_refused(changed("hidden_act", "\"xielu\""), "hidden_act");
     expect_refused(changed("num_key_value_heads", "5"), "n_kv_heads");
     expect_refused(changed("num_key_value_heads", "2"), "k_proj");
     expect_refused(changed("num_hidden_layers", "1"), "model.layers.1");
