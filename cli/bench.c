@@ -25,6 +25,7 @@ static const struct {
     int64_t prompt;
 } benches[] = {
     {"decode", spar_bench_decode, 16},
+    {"batch", spar_bench_batch, 16},
     {"prefill", spar_bench_prefill, 128},
     {"train", NULL, 1},
     {"attention", spar_bench_attention, 2048},
@@ -82,9 +83,12 @@ static json_t *to_json(const job *j, const spar_bench_result *r, const limits *l
     json_t *parts = json_array();
     for (size_t i = 0; i < r->n_parts; i++) {
         const spar_bench_part *p = &r->parts[i];
-        json_array_append_new(parts, json_pack("{s:s, s:I, s:f, s:f}", "name", p->name, "count",
-                                               (json_int_t)p->count, "seconds", p->seconds,
-                                               "gflops_per_second", p->flops / p->seconds / 1e9));
+        json_t *part = json_pack("{s:s, s:I, s:f, s:f}", "name", p->name, "count", (json_int_t)p->count, "seconds",
+                                 p->seconds, "gflops_per_second", p->flops / p->seconds / 1e9);
+        if (p->bytes_per_token > 0)
+            json_object_update_new(part, json_pack("{s:f, s:f}", "tokens_per_second", (double)p->count / p->seconds,
+                                                   "bytes_per_token", p->bytes_per_token));
+        json_array_append_new(parts, part);
     }
     double bytes = r->bytes_per_token * r->tokens_per_second;
     return json_pack(
@@ -98,6 +102,15 @@ static json_t *to_json(const job *j, const spar_bench_result *r, const limits *l
         parts);
 }
 
+static void print_batches(const spar_bench_result *r) {
+    printf("\n%-16s %10s %9s %16s\n", "", "tokens/s", "of one", "bytes per token");
+    for (size_t i = 0; i < r->n_parts; i++) {
+        const spar_bench_part *p = &r->parts[i];
+        double rate = (double)p->count / p->seconds, first = (double)r->parts[0].count / r->parts[0].seconds;
+        printf("%-16s %10.1f %8.2fx %16.4g\n", p->name, rate, rate / first, p->bytes_per_token);
+    }
+}
+
 static void print(const spar_bench_result *r, const limits *l) {
     double bytes = r->bytes_per_token * r->tokens_per_second;
     double flops = r->flops_per_token * r->tokens_per_second;
@@ -107,6 +120,10 @@ static void print(const spar_bench_result *r, const limits *l) {
            r->bytes_per_token, bytes / 1e9, 100 * bytes / l->memory, l->memory / 1e9);
     printf("arithmetic       %.1f GFLOP/s; products reach %.0f in f32, %.0f in bf16\n", flops / 1e9,
            l->f32 / 1e9, l->bf16 / 1e9);
+    if (r->n_parts && r->parts[0].bytes_per_token > 0) {
+        print_batches(r);
+        return;
+    }
     if (r->n_parts) printf("\n%-40s %6s %12s %10s\n", "", "layers", "seconds", "GFLOP/s");
     for (size_t i = 0; i < r->n_parts; i++)
         printf("%-40s %6lld %12.6f %10.1f\n", r->parts[i].name, (long long)r->parts[i].count,
@@ -141,15 +158,18 @@ static bool ends_with(const char *text, const char *end) {
 
 int cmd_bench(int argc, char **argv) {
     job j = {.options = SPAR_BENCH_OPTIONS_INIT};
-    int64_t repeats = j.options.repeats;
+    int64_t repeats = j.options.repeats, context = 0, sequences = 0;
     j.options.prompt = 0;
     const cli_option options[] = {
-        {"WHAT", CLI_POSITIONAL, &j.what, NULL, "decode, prefill, train, attention or gemm", true},
+        {"WHAT", CLI_POSITIONAL, &j.what, NULL, "decode, batch, prefill, train, attention or gemm", true},
         {"M", CLI_POSITIONAL, &j.path, NULL, "a model, or a configuration (.json)", true},
         {"type", CLI_TEXT, &j.type, "T", "of a configuration's weights: f32, bf16, f16, q8_0",
          false},
         {"prompt", CLI_INT, &j.options.prompt, "N",
          "tokens of the prompt or sequence, rows of products", false},
+        {"context", CLI_INT, &context, "N", "decode, batch: tokens before those that are timed (16)", false},
+        {"sequences", CLI_INT, &sequences, "N", "batch: so many (1, 2, 4, 8 and 16)", false},
+        {"cache-type", CLI_TEXT, &j.options.cache_type, "T", "decode, batch, prefill: f32, bf16 or f16 (f32)", false},
         {"tokens", CLI_INT, &j.options.tokens, "N", "tokens decoded in a run (32)", false},
         {"repeats", CLI_INT, &repeats, "N", "runs, of which the median counts (5)", false},
         {"set", CLI_LIST, &j.settings, "PATH=VALUE", "change the configuration", false},
@@ -162,7 +182,7 @@ int cmd_bench(int argc, char **argv) {
     int which = 0;
     while (which < N_BENCHES && strcmp(benches[which].name, j.what) != 0) which++;
     if (which == N_BENCHES)
-        return cli_misuse("bench: found '%s', expected decode, prefill, train, attention or gemm",
+        return cli_misuse("bench: found '%s', expected decode, batch, prefill, train, attention or gemm",
                           j.what);
     j.of_config = ends_with(j.path, ".json");
     if (!j.of_config && (j.type || j.settings.count))
@@ -171,6 +191,15 @@ int cmd_bench(int argc, char **argv) {
         return cli_misuse("bench train: expected a configuration (.json), found %s", j.path);
     if (!benches[which].run && j.type)
         return cli_misuse("bench train: --type: set train.precision instead");
+    bool decodes = benches[which].run == spar_bench_decode || benches[which].run == spar_bench_batch;
+    if (context && (!decodes || j.options.prompt))
+        return cli_misuse("bench %s: --context is for decode and batch, instead of --prompt", j.what);
+    if (sequences && benches[which].run != spar_bench_batch)
+        return cli_misuse("bench %s: --sequences is for batch", j.what);
+    if (sequences < 0 || sequences > 65536)
+        return cli_misuse("bench: --sequences: found %lld, expected 1 to 65536", (long long)sequences);
+    j.options.sequences = (int)sequences;
+    if (context) j.options.prompt = context;
     if (!j.options.prompt) j.options.prompt = benches[which].prompt;
     j.options.repeats = repeats < 1 || repeats > 1000000 ? 0 : (int)repeats;
     spar_progress progress = cli_progress();

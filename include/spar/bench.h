@@ -14,6 +14,8 @@ typedef struct spar_bench_options {
     int64_t prompt; /* tokens of a prompt, of a sequence under attention, rows of a product */
     int64_t tokens; /* tokens decoded in a run */
     int repeats;    /* runs that count */
+    const char *cache_type; /* of sessions, as in their options; NULL = f32 */
+    int sequences;          /* of a batch; 0 = 1, 2, 4, 8 and 16 */
     const spar_progress *progress; /* NULL is fine */
 } spar_bench_options;
 #define SPAR_BENCH_OPTIONS_INIT                                                                    \
@@ -25,6 +27,7 @@ typedef struct spar_bench_part {
     int64_t count;  /* how many of it a forward pass has */
     double seconds; /* of one, median */
     double flops;   /* of one */
+    double bytes_per_token; /* of a batch; 0 where it is not told */
 } spar_bench_part;
 
 typedef struct spar_bench_result {
@@ -45,6 +48,11 @@ spar_status spar_bench_decode(const spar_model *model, const spar_bench_options 
 /* A prompt, as many tokens at once as a session takes. */
 spar_status spar_bench_prefill(const spar_model *model, const spar_bench_options *options,
                                spar_bench_result *out);
+/* The same for several sequences that are fed together: a part for each number of them, of which `count` is that
+ * number and `seconds` the time of a step; the speeds are those of the last. Rows that sparse layers choose count as
+ * often as independent choices would differ. */
+spar_status spar_bench_batch(const spar_model *model, const spar_bench_options *options,
+                             spar_bench_result *out);
 /* Steps of training as the section "train" says, on random tokens: forward, backward, update. */
 spar_status spar_bench_train(const spar_config *config, const spar_bench_options *options,
                              spar_bench_result *out);

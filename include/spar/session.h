@@ -43,8 +43,8 @@ uint64_t spar_session_cache_bytes(const spar_session *session);
 void spar_session_reset(spar_session *session); /* to the empty sequence */
 
 /* ---- Several sequences together ----
- * Weights are read once for all that are fed together. With weights in blocks (q8_0 …) a sequence's
- * logits have the same bits as alone; with others as long as at most 16 tokens are fed together. */
+ * Weights are read once for up to 16 tokens that are fed together, and what sparse layers choose, by sequences that
+ * choose the same. A sequence's logits have the same bits as in a session that is fed the same pieces. */
 typedef struct spar_batch spar_batch;
 typedef struct spar_batch_item {
     int slot; /* each at most once in a call */
@@ -59,6 +59,7 @@ void spar_batch_free(spar_batch *batch);
 /* Appends tokens to some of the sequences. On failure all are as before. */
 spar_status spar_batch_feed(spar_batch *batch, spar_batch_item *items, size_t n_items);
 int64_t spar_batch_length(const spar_batch *batch, int slot);
+uint64_t spar_batch_cache_bytes(const spar_batch *batch); /* of all slots */
 /* Cuts a sequence back, as spar_session_cut; to 0 empties the slot. */
 spar_status spar_batch_cut(spar_batch *batch, int slot, int64_t length);
 

@@ -8,9 +8,11 @@ typedef struct sequence {
     size_t prompt, n;
 } sequence;
 
-static spar_status create(const spar_model *model, size_t prompt, size_t n, sequence *out) {
+static spar_status create(const spar_model *model, const spar_bench_options *o, size_t n, sequence *out) {
     spar_session_options so = SPAR_SESSION_OPTIONS_INIT;
+    size_t prompt = (size_t)o->prompt;
     sequence s = {.prompt = prompt, .n = n};
+    if (o->cache_type) so.cache_type = o->cache_type;
     so.context = (int64_t)(prompt + n);
     int64_t limit = spar_model_context(model);
     if (limit && so.context > limit)
@@ -39,6 +41,13 @@ static spar_status feed_prompt(void *context) {
     return spar_session_feed(s->session, s->tokens, s->prompt, &logits);
 }
 
+/* After the first run the session is cut back, where its layers still hold what that needs. */
+static spar_status begin_anew(void *context) {
+    sequence *s = context;
+    bool fed = spar_session_position(s->session) > 0;
+    return fed && !spar_session_cut(s->session, (int64_t)s->prompt) ? SPAR_OK : feed_prompt(s);
+}
+
 static spar_status feed_one_by_one(void *context) {
     sequence *s = context;
     const float *logits;
@@ -54,9 +63,9 @@ spar_status spar_bench_decode(const spar_model *model, const spar_bench_options 
     sequence s;
     spar__timing timing;
     SPAR_TRY(spar__bench_weights(model, &bytes, &per_token, &flops));
-    SPAR_TRY(create(model, (size_t)o->prompt, (size_t)o->tokens, &s));
+    SPAR_TRY(create(model, o, (size_t)o->tokens, &s));
     spar_status status =
-        spar__bench_time_prepared(feed_prompt, feed_one_by_one, &s, o, "decode", &timing);
+        spar__bench_time_prepared(begin_anew, feed_one_by_one, &s, o, "decode", &timing);
     /* Each token reads the cache as far as it is filled. */
     double filled = (double)o->prompt + (double)o->tokens / 2;
     double cache =
@@ -77,7 +86,7 @@ spar_status spar_bench_prefill(const spar_model *model, const spar_bench_options
     sequence s;
     spar__timing timing;
     SPAR_TRY(spar__bench_weights(model, &bytes, &per_token, &flops));
-    SPAR_TRY(create(model, (size_t)o->prompt, 0, &s));
+    SPAR_TRY(create(model, o, 0, &s));
     spar_status status = spar__bench_time(feed_prompt, &s, o, "prefill", &timing);
     destroy(&s);
     SPAR_TRY(status);

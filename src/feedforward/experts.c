@@ -9,6 +9,7 @@
  * Each weight of the experts is one tensor with one dimension more, named as in GGUF
  * ("ffn_up_exps.weight" [n, d_ff, d_model]), so an expert is contiguous, and those that no token
  * chose are not touched. The layer of one expert has parameters that are views into these. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -199,10 +200,13 @@ static spar__tensor *run(spar__pass *pass, const void *opts, const void *self, s
     return spar__combine(pass, t, out, x->cols);
 }
 
-static int64_t read_per_token(const spar__shape *s, const void *opts) {
+static int64_t read_weights(const spar__shape *s, const void *opts, int64_t tokens) {
     const options *o = opts;
-    return o->n_experts * (s->d_model + o->router_bias) + o->top_k * kind_of(o)->read_per_token(s, o->expert.options);
+    double chosen = spar__distinct(o->n_experts, o->top_k, tokens);
+    int64_t each = llround((double)(tokens * o->top_k) / chosen); /* tokens of a chosen expert */
+    double read = chosen * (double)kind_of(o)->read(s, o->expert.options, each > 1 ? each : 1);
+    return o->n_experts * (s->d_model + o->router_bias) + llround(read);
 }
 
 const spar__feedforward_kind spar__feedforward_experts = {
-    {"experts", table, sizeof(options)}, sizeof(layer), declare, run, read_per_token, NULL, prepare, release};
+    {"experts", table, sizeof(options)}, sizeof(layer), declare, run, read_weights, NULL, prepare, release};

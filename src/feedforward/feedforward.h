@@ -12,8 +12,8 @@ typedef struct spar__feedforward_kind {
     spar_status (*declare)(spar__builder *builder, const spar__shape *shape, const void *options,
                            void *self);
     spar__tensor *(*run)(spar__pass *pass, const void *options, const void *self, spar__tensor *x);
-    /* Weights that one token reads. */
-    int64_t (*read_per_token)(const spar__shape *shape, const void *options);
+    /* Weights that so many tokens read when they are fed together, where what they choose is independent. */
+    int64_t (*read)(const spar__shape *shape, const void *options, int64_t tokens);
     /* The tracks that a layer keeps in the cache (at most SPAR__KIND_TRACKS; pass->track is the first when
      * it runs), and how many. NULL: none. */
     int (*tracks)(const spar__shape *shape, const void *options, spar__cache_track *out);
@@ -23,6 +23,9 @@ typedef struct spar__feedforward_kind {
     void (*release)(void *self); /* what `self` owns; NULL: nothing */
     bool absent; /* the layer has none, nor the norm before it */
 } spar__feedforward_kind;
+
+/* How many of n items `tokens` tokens choose that take k different ones each: n·(1 − (1 − k/n)^tokens). */
+double spar__distinct(int64_t n, int64_t k, int64_t tokens);
 
 #define FEEDFORWARD(symbol) extern const spar__feedforward_kind spar__feedforward_##symbol;
 #include "feedforward/feedforward.def"

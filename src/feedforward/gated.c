@@ -47,11 +47,12 @@ static spar__tensor *run(spar__pass *pass, const void *opts, const void *self, s
     return spar__linear(pass, h, l->down, l->down_bias);
 }
 
-static int64_t read_per_token(const spar__shape *s, const void *opts) {
+static int64_t read_weights(const spar__shape *s, const void *opts, int64_t tokens) {
+    (void)tokens;
     const options *o = opts;
     int64_t f = width(s, o), d = s->d_model;
     return 3 * f * d + (o->bias ? 2 * f + d : 0);
 }
 
 const spar__feedforward_kind spar__feedforward_gated = {
-    {"gated", table, sizeof(options)}, sizeof(layer), declare, run, read_per_token};
+    {"gated", table, sizeof(options)}, sizeof(layer), declare, run, read_weights};

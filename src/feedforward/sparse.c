@@ -110,11 +110,12 @@ static spar__tensor *run(spar__pass *pass, const void *opts, const void *self, s
     return spar__in_chunks(pass, x, ((const options *)opts)->chunk, run_rows, self);
 }
 
-static int64_t read_per_token(const spar__shape *s, const void *opts) {
+static int64_t read_weights(const spar__shape *s, const void *opts, int64_t tokens) {
     const options *o = opts;
     int64_t f = width(s, o), d = s->d_model, r = rank_of(s, o);
-    return r * (d + f) + f + (f / o->block + o->shared) * 2 * d + d;
+    int64_t chosen = llround((double)(f / o->block) * spar__distinct(o->block, 1, tokens));
+    return r * (d + f) + f + (chosen + o->shared) * 2 * d + d;
 }
 
 const spar__feedforward_kind spar__feedforward_sparse = {
-    {"sparse", table, sizeof(options)}, sizeof(layer), declare, run, read_per_token};
+    {"sparse", table, sizeof(options)}, sizeof(layer), declare, run, read_weights};

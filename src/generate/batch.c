@@ -3,6 +3,7 @@
 
 #include "model/model.h"
 #include "op/cache.h"
+#include "op/product.h"
 #include "spar/session.h"
 
 struct spar_batch {
@@ -15,6 +16,7 @@ struct spar_batch {
     float *logits;              /* [n_slots, vocab_size] */
     int64_t context, chunk, rows;
     int n_slots;
+    spar__type type;
 };
 
 spar_status spar_batch_create(const spar_model *model, const spar_session_options *o, int n_slots,
@@ -35,6 +37,7 @@ spar_status spar_batch_create(const spar_model *model, const spar_session_option
     b->context = context;
     b->chunk = o->chunk < context ? o->chunk : context;
     b->n_slots = n_slots;
+    b->type = type;
     b->arena = spar__arena_create(0);
     b->lengths = spar__array((size_t)n_slots, sizeof *b->lengths);
     b->longest = spar__array((size_t)n_slots, sizeof *b->longest);
@@ -63,6 +66,10 @@ void spar_batch_free(spar_batch *b) {
 
 int64_t spar_batch_length(const spar_batch *b, int slot) {
     return slot >= 0 && slot < b->n_slots ? b->lengths[slot] : 0;
+}
+
+uint64_t spar_batch_cache_bytes(const spar_batch *b) {
+    return spar__model_cache_bytes(b->model, b->n_slots, b->context, b->chunk, b->type);
 }
 
 spar_status spar_batch_cut(spar_batch *b, int slot, int64_t length) {
@@ -119,11 +126,9 @@ static spar__tensor *last_rows(spar__pass *pass, const spar__tensor *hidden, siz
     return x;
 }
 
-spar_status spar_batch_feed(spar_batch *b, spar_batch_item *items, size_t n) {
-    int64_t rows, at = 0;
-    if (!n) return spar__fail(SPAR_ERR_ARGUMENT, "no sequences to feed");
-    SPAR_TRY(check(b, items, n, &rows));
-    SPAR_TRY(make_room(b, rows));
+/* One pass; logits of its items to b->logits from that of item `first` on. */
+static spar_status run_pass(spar_batch *b, spar_batch_item *items, size_t n, size_t first) {
+    int64_t at = 0;
     for (size_t i = 0; i < n; i++) {
         const spar_batch_item *item = &items[i];
         int64_t past = b->lengths[item->slot];
@@ -134,7 +139,7 @@ spar_status spar_batch_feed(spar_batch *b, spar_batch_item *items, size_t n) {
             b->positions[at] = (int32_t)(past + (int64_t)k);
         }
     }
-    spar__rows of = {rows, (int)n, b->sequences, b->positions, NULL};
+    spar__rows of = {at, (int)n, b->sequences, b->positions, NULL};
     spar__pass pass = {.arena = b->arena, .rows = &of, .cache = b->cache};
     spar__arena_rewind(b->arena, (spar__arena_mark){0});
     spar__tensor *hidden = spar__model_hidden(&pass, b->model, b->tokens);
@@ -142,10 +147,32 @@ spar_status spar_batch_feed(spar_batch *b, spar_batch_item *items, size_t n) {
     spar__tensor *logits = last ? spar__model_logits_of(&pass, b->model, last) : NULL;
     if (!logits) return pass.status;
     for (size_t i = 0; i < n; i++) {
-        float *out = b->logits + (int64_t)i * logits->cols;
+        float *out = b->logits + (int64_t)(first + i) * logits->cols;
         for (int64_t k = 0; k < logits->cols; k++)
             out[k] = (float)spar__data(logits)[(int64_t)i * logits->cols + k];
         items[i].logits = out;
+    }
+    return SPAR_OK;
+}
+
+/* More rows than that are cut: a sequence's bits must not depend on how many others there are. One that is longer
+ * by itself runs alone, as it would anyway. */
+static size_t pass_of(const spar_batch_item *items, size_t n) {
+    size_t count = 1, rows = items[0].count;
+    while (count < n && rows + items[count].count <= SPAR__TOGETHER) rows += items[count++].count;
+    return count;
+}
+
+spar_status spar_batch_feed(spar_batch *b, spar_batch_item *items, size_t n) {
+    int64_t rows;
+    if (!n) return spar__fail(SPAR_ERR_ARGUMENT, "no sequences to feed");
+    SPAR_TRY(check(b, items, n, &rows));
+    SPAR_TRY(make_room(b, rows));
+    for (size_t at = 0, count; at < n; at += count) {
+        count = pass_of(items + at, n - at);
+        SPAR_TRY(run_pass(b, items + at, count, at));
+    }
+    for (size_t i = 0; i < n; i++) {
         int slot = items[i].slot;
         b->lengths[slot] += (int64_t)items[i].count;
         if (b->lengths[slot] > b->longest[slot]) b->longest[slot] = b->lengths[slot];

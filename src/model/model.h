@@ -81,6 +81,9 @@ void spar__model_loss(spar__pass *pass, const spar_model *model, spar__tensor *h
 void spar__model_set_recompute(spar_model *model, bool recompute);
 void spar__model_set_dropout(spar_model *model, double dropout);
 
+/* Bytes of weights that a step of so many tokens, one of each of several sequences, is to read. */
+double spar__model_read_bytes(const spar_model *model, int64_t tokens);
+
 /* spar_model_run with somebody who looks at the attention (NULL: nobody). */
 spar_status spar__model_run_looking(const spar_model *model, const spar_input *inputs, size_t n_inputs,
                                     const spar__looker *looker, spar_output output, spar_pooling pooling,

@@ -12,9 +12,9 @@ static size_t stored_bytes(const spar__param *p, spar__type type) {
     return row * (size_t)p->value.rows;
 }
 
-/* Elements of weights that one decoded token reads: the head, a row of each embedding, norms, and
+/* Elements of weights that so many tokens read together: the head, a row of the embedding for each, norms, and
  * what each layer's kinds say. */
-static double read_of_stack(const spar__stack *stack) {
+static double read_of_stack(const spar__stack *stack, int64_t tokens) {
     const spar__shape *s = &stack->shape;
     double n = 0;
     for (int64_t i = 0; i < s->n_layers; i++) {
@@ -22,18 +22,18 @@ static double read_of_stack(const spar__stack *stack) {
         n += (double)((const spar__projection_kind *)b->projection.kind)
                  ->read_per_token(s, b->projection.options);
         n += (double)((const spar__feedforward_kind *)b->feedforward.kind)
-                 ->read_per_token(s, b->feedforward.options);
+                 ->read(s, b->feedforward.options, tokens);
         n += (double)spar__recurrent_read(&b->recurrent, s);
         n += 4.0 * (double)s->d_model;
     }
     return n;
 }
 
-static double read_per_token(const spar_model *m) {
+static double read_by(const spar_model *m, int64_t tokens) {
     const spar__stack *last = spar__model_last(m);
     const spar__head_kind *head = (const spar__head_kind *)m->head.kind;
-    return (double)head->read_per_token(&last->shape, m->head.options) + 2.0 * (double)last->shape.d_model +
-           read_of_stack(last);
+    return (double)head->read_per_token(&last->shape, m->head.options) + (double)(tokens + 1) * (double)last->shape.d_model +
+           read_of_stack(last, tokens);
 }
 
 static double attention_flops(const spar__stack *s) {
@@ -61,7 +61,7 @@ static void plan(const spar_model *m, spar__type type, const json_t *train, spar
         p.parameters += (uint64_t)(q->value.rows * q->value.cols);
         p.weight_bytes += stored_bytes(q, type);
     }
-    double read = read_per_token(m);
+    double read = read_by(m, 1);
     p.bytes_per_token = (uint64_t)(read * (double)p.weight_bytes / (double)(p.parameters ? p.parameters : 1));
     int64_t context = spar_model_context(m), length = context < 1024 ? context : 1024;
     p.cache_bytes_per_1k = spar__model_cache_bytes(m, 1, length, PLAN_CHUNK, SPAR__F32);
@@ -71,6 +71,18 @@ static void plan(const spar_model *m, spar__type type, const json_t *train, spar
                   (double)json_integer_value(json_object_get(train, "length"));
     p.train_bytes = p.parameters * 16 + 4 * (uint64_t)activations(m, rows);
     *out = p;
+}
+
+double spar__model_read_bytes(const spar_model *m, int64_t tokens) {
+    double bytes = 0, parameters = 0;
+    for (int i = 0; i < m->params.n_params; i++) {
+        const spar__tensor *v = &m->params.params[i]->value;
+        size_t row = 0;
+        spar__row_bytes(v->type, (size_t)v->cols, &row);
+        bytes += (double)row * (double)v->rows;
+        parameters += (double)v->rows * (double)v->cols;
+    }
+    return parameters > 0 ? read_by(m, tokens) * bytes / parameters : 0;
 }
 
 spar_status spar_config_plan(const spar_config *config, const char *type, spar_plan *out) {

@@ -10,8 +10,7 @@
 #include "op/product.h"
 
 enum {
-    LAID_OUT = 1 << 20, /* elements of a chunk's laid out rows */
-    FEW_ROWS = 4
+    LAID_OUT = 1 << 20 /* elements of a chunk's laid out rows */
 };
 
 typedef struct layer {
@@ -163,7 +162,7 @@ static void back(spar__pass *pass, void *arguments) {
 static void forward(spar__pass *pass, const layer *l) {
     spar__arena_mark mark = spar__arena_here(pass->arena);
     int64_t size = l->length * l->width * l->in, step = chunk_of(l, size), cols = l->modules * l->out;
-    bool few = l->x->rows <= FEW_ROWS && !pass->training;
+    bool few = l->x->rows <= spar__few_rows(pass);
     const real *k = few ? NULL : spar__decoded(pass, l->k);
     real *a = spar__take(pass, step * l->modules * size, sizeof *a), *y = spar__data(l->y);
     real *scratch = spar__take(pass, spar__threads() * l->modules * l->in, sizeof *scratch);

@@ -5,20 +5,21 @@
 #include "op/product.h"
 
 enum {
-    CACHED_ROWS = 16,   /* the same with a cache, where sequences have the same bits as alone */
-    FEW_ROWS = 4,       /* up to here each weight row is read once, at the speed of memory */
-    TILED_ROWS = 3,     /* from here on rows in blocks are unpacked once for all vectors */
+    TILED_ROWS = 2,     /* from here on rows in blocks are unpacked once for all vectors */
     WEIGHTS_AT_ONCE = 64, /* weight rows that one iteration of a parallel loop takes */
+    WEIGHTS_OF_SEVERAL = 16, /* where several rows of x meet them: they stay in the cache */
     DECODED_AT_ONCE = 512 /* rows of a stored type decoded for one dense product */
 };
 
+/* Each weight row is read once, at the speed of memory. */
 static void few_rows(spar__tensor *x, spar__tensor *w, real alpha, real beta, real *y) {
     const spar__kernels *k = spar__k();
     size_t row_bytes = 0;
     spar__row_bytes(w->type, (size_t)w->cols, &row_bytes);
+    int64_t step = x->rows > 1 ? WEIGHTS_OF_SEVERAL : WEIGHTS_AT_ONCE;
 #pragma omp parallel for schedule(static) if (w->rows * w->cols > 1 << 14)
-    for (int64_t o = 0; o < w->rows; o += WEIGHTS_AT_ONCE) {
-        int64_t n = w->rows - o < WEIGHTS_AT_ONCE ? w->rows - o : WEIGHTS_AT_ONCE;
+    for (int64_t o = 0; o < w->rows; o += step) {
+        int64_t n = w->rows - o < step ? w->rows - o : step;
         const char *rows = (const char *)w->data + (size_t)o * row_bytes;
         real part[WEIGHTS_AT_ONCE];
         for (int64_t r = 0; r < x->rows; r++) {
@@ -86,7 +87,7 @@ void spar__times_weight(spar__pass *pass, spar__tensor *x, spar__tensor *w, real
     /* A pass without a cache (logits, evaluation, encoders) is exact: it does not round x. */
     if (spar__k()->packed_dot[w->type] && pass->cache && !pass->training) {
         packed_rows(pass, x, w, alpha, beta, y);
-    } else if (x->rows <= (pass->cache ? CACHED_ROWS : FEW_ROWS) && !pass->training) {
+    } else if (x->rows <= spar__few_rows(pass)) {
         few_rows(x, w, alpha, beta, y);
     } else if (w->type != SPAR__F32) {
         spar__arena_mark mark = spar__arena_here(pass->arena);
@@ -204,7 +205,7 @@ static void linear_back(spar__pass *pass, void *arguments) {
 /* y = x·wᵀ + b */
 static void forward(spar__pass *pass, spar__tensor *x, spar__param *w, spar__param *b, real *y) {
     int64_t rows = x->rows, in = x->cols, out = w->value.rows;
-    bool plain = w->value.type == SPAR__F32 && !pass->bf16 && (rows > FEW_ROWS || pass->training);
+    bool plain = w->value.type == SPAR__F32 && !pass->bf16 && rows > spar__few_rows(pass);
     if (b && plain) { /* the bias is added where the products are stored */
         spar__stop(pass, spar__gemm_bias(false, true, rows, out, in, 1, spar__data(x), in, w->value.data,
                                          in, b->value.data, y, out));

@@ -30,6 +30,33 @@ static void back(spar__pass *pass, void *arguments) {
     }
 }
 
+/* A token or a few: the weights are read once, as they are stored. */
+static void forward_few(const layer *l, spar__tensor *y) {
+    const spar__tensor *w = &l->k->value, *x = l->x;
+    size_t row_bytes = 0;
+    spar__row_bytes(w->type, (size_t)w->cols, &row_bytes);
+#pragma omp parallel for schedule(static)
+    for (int64_t s = 0; s < l->modules; s++)
+        for (int64_t r = 0; r < x->rows; r++) {
+            real *to = spar__data(y) + r * y->cols + s * l->out;
+            spar__k()->rows_dot[w->type](to, (const char *)w->data + (size_t)(s * l->out) * row_bytes, row_bytes,
+                                         spar__data(x) + r * x->cols + s * l->in, l->out, l->in);
+            if (l->bias) spar__k()->add(to, (const real *)l->bias->value.data + s * l->out, l->out);
+        }
+}
+
+static void forward_many(spar__pass *pass, const layer *l, spar__tensor *y) {
+    spar__arena_mark mark = spar__arena_here(pass->arena);
+    const real *weights = spar__decoded(pass, l->k);
+    real *out = spar__data(y);
+    for (int64_t r = 0; l->bias && r < y->rows; r++)
+        memcpy(out + r * y->cols, l->bias->value.data, (size_t)y->cols * sizeof *out);
+    for (int64_t s = 0; s < l->modules && spar__ok(pass); s++)
+        spar__stop(pass, spar__gemm(false, true, y->rows, l->out, l->in, 1, spar__data(l->x) + s * l->in, l->x->cols,
+                                    weights + s * l->out * l->in, l->in, l->bias ? 1 : 0, out + s * l->out, y->cols));
+    spar__arena_rewind(pass->arena, mark);
+}
+
 spar__tensor *spar__modular(spar__pass *pass, spar__tensor *x, spar__param *k, spar__param *bias) {
     if (!x || !spar__ok(pass)) return NULL;
     layer l = {.x = x, .k = k, .bias = bias, .modules = k->shape[0], .in = k->shape[2], .out = k->shape[1]};
@@ -39,15 +66,8 @@ spar__tensor *spar__modular(spar__pass *pass, spar__tensor *x, spar__param *k, s
     bool needs = x->needs_grad || k->value.needs_grad;
     l.y = spar__new(pass, x->rows, l.modules * l.out, needs);
     if (!l.y) return NULL;
-    spar__arena_mark mark = spar__arena_here(pass->arena);
-    const real *weights = spar__decoded(pass, k);
-    real *y = spar__data(l.y);
-    for (int64_t r = 0; bias && r < x->rows; r++)
-        memcpy(y + r * l.y->cols, bias->value.data, (size_t)l.y->cols * sizeof *y);
-    for (int64_t s = 0; s < l.modules && spar__ok(pass); s++)
-        spar__stop(pass, spar__gemm(false, true, x->rows, l.out, l.in, 1, spar__data(x) + s * l.in, x->cols,
-                                    weights + s * l.out * l.in, l.in, bias ? 1 : 0, y + s * l.out, l.y->cols));
-    spar__arena_rewind(pass->arena, mark);
+    if (x->rows <= spar__few_rows(pass)) forward_few(&l, l.y);
+    else forward_many(pass, &l, l.y);
     if (needs) spar__push(pass, back, &l, sizeof l);
     return spar__ok(pass) ? l.y : NULL;
 }

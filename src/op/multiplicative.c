@@ -6,8 +6,7 @@
 #include "op/product.h"
 
 enum {
-    SPREAD = 1 << 20, /* elements of a chunk's spread rows */
-    FEW_ROWS = 4
+    SPREAD = 1 << 20 /* elements of a chunk's spread rows */
 };
 
 typedef struct layer {
@@ -117,7 +116,7 @@ static void forward_few(spar__pass *pass, const layer *l) {
 }
 
 static void forward(spar__pass *pass, const layer *l) {
-    if (l->x->rows <= FEW_ROWS && !pass->training) {
+    if (l->x->rows <= spar__few_rows(pass)) {
         forward_few(pass, l);
         return;
     }

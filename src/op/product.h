@@ -4,6 +4,12 @@
 
 #include "op/op.h"
 
+/* With a cache, up to so many rows go through products together with the bits that each has alone. */
+enum { SPAR__TOGETHER = 16, SPAR__FEW = 4 };
+static inline int64_t spar__few_rows(const spar__pass *pass) {
+    return pass->training ? 0 : pass->cache ? SPAR__TOGETHER : SPAR__FEW;
+}
+
 /* Forward and backward of y = x·wᵀ with w [out, in]; alpha and beta as in spar__gemm. */
 /* y [x->rows, out] */
 void spar__times_weight(spar__pass *pass, spar__tensor *x, spar__tensor *w, real alpha, real beta, real *y);

@@ -2,7 +2,7 @@
  * products of each head's queries or keys with rows of positions (He et al. 2021, arXiv 2006.03654). */
 #include <string.h>
 
-#include "op/op.h"
+#include "op/product.h"
 
 /* ---- y[h, i] = table[bucket[i], h] ---- */
 
@@ -80,13 +80,24 @@ static void head_products_back(spar__pass *pass, void *arguments) {
     }
 }
 
+/* A token or a few, one by one. */
+static void few_head_products(const products *p) {
+    int64_t n = p->rows->rows;
+    for (int h = 0; h < p->n_heads; h++)
+        spar__k()->row_dots(spar__data(p->y) + h * n, p->y->cols, spar__data(p->x) + column(p, p->x, h), p->x->cols,
+                            p->x->rows, spar__data(p->rows) + column(p, p->rows, h), p->rows->cols, n, p->head_dim);
+    spar__k()->scale(spar__data(p->y), p->scale, p->y->rows * p->y->cols);
+}
+
 spar__tensor *spar__head_products(spar__pass *pass, spar__tensor *x, spar__tensor *rows, int n_heads,
                                   int64_t head_dim, double scale) {
     if (!x || !rows || !spar__ok(pass)) return NULL;
     int64_t n = rows->rows;
     products p = {x, rows, NULL, n_heads, head_dim, (real)scale};
     p.y = spar__new(pass, x->rows, n_heads * n, x->needs_grad || rows->needs_grad);
-    for (int h = 0; p.y && h < n_heads && spar__ok(pass); h++)
+    bool few = p.y && pass->cache && x->rows <= spar__few_rows(pass);
+    if (few) few_head_products(&p);
+    for (int h = 0; p.y && !few && h < n_heads && spar__ok(pass); h++)
         spar__stop(pass, spar__gemm(false, true, x->rows, n, head_dim, p.scale,
                                     spar__data(x) + column(&p, x, h), x->cols,
                                     spar__data(rows) + column(&p, rows, h), rows->cols, 0,

@@ -10,7 +10,7 @@
 
 enum {
     NEURONS_AT_ONCE = 1024, /* of a unit's blocks */
-    FEW_ROWS = 4,           /* of a run: below, a stored row is not decoded for them */
+    FEW_ROWS = SPAR__FEW,   /* of a run: below, a stored row is not decoded for them */
     COLUMNS = 256           /* ranges of columns are multiples of this: the largest block of a stored type */
 };
 
@@ -54,10 +54,10 @@ static const real *decoded_half(const stored *w, int64_t neuron, int half, real 
 /* ---- Forward ---- */
 
 /* out[i] = W1's column · x of the rows of a run. */
-static void run_dots(const stored *w, int64_t neuron, const real *x, const int32_t *order, int64_t n, real *out,
-                     real *scratch) {
+static void run_dots(const stored *w, int64_t neuron, const real *x, const int32_t *order, int64_t n, bool singly,
+                     real *out, real *scratch) {
     const spar__kernels *k = spar__k();
-    if (w->half_bytes && (n < FEW_ROWS || n == 1)) {
+    if (w->half_bytes && (n < FEW_ROWS || singly)) {
         for (int64_t i = 0; i < n; i++)
             k->rows_dot[w->type](out + i, half_at(w, neuron, 0), w->row_bytes, x + order[i] * w->d, 1, w->d);
         return;
@@ -79,7 +79,8 @@ static void hidden_of(const spar__sparse_pass *s, const stored *w, spar__sparse_
             end = spar__sparse_run(choice, i, c.rows);
             if (end < c.rows) prefetch_row(half_at(w, first + choice[end], 0));
             else if (b + 1 < b1) prefetch_row(half_at(w, first + s->o.block + choice[c.rows], 0));
-            run_dots(w, first + choice[i], x, s->order + at + i, end - i, s->h + at + i, scratch);
+            run_dots(w, first + choice[i], x, s->order + at + i, end - i, s->singly, s->h + at + i,
+                     scratch);
         }
         for (int64_t i = at; i < at + c.rows; i++) s->h[i] = s->h[i] > 0 ? s->h[i] : 0;
     }
@@ -116,7 +117,7 @@ static void output_of(const spar__sparse_pass *s, const stored *w, spar__sparse_
             int64_t neuron = b * s->o.block + s->choice[at + i];
             int64_t n = nonzero(s, at + i, end - i, index, a);
             if (!n) continue;
-            if (direct && n < FEW_ROWS) {
+            if (direct && (n < FEW_ROWS || s->singly)) {
                 for (int64_t j = 0; j < n; j++)
                     k->row_axpy[w->type](y + index[j] * s->d + from, a[j], half_at(w, neuron, 1) + skip, to - from);
             } else {
@@ -151,6 +152,7 @@ static void choose_all(spar__pass *pass, spar__sparse_pass *s, const stored *w) 
 
 void spar__sparse_hard(spar__pass *pass, spar__sparse_pass *s) {
     stored w = stored_of(s);
+    s->singly = s->rows <= spar__few_rows(pass);
     choose_all(pass, s, &w);
     if (!s->hard || !spar__ok(pass)) return;
     spar__arena_mark mark = spar__arena_here(pass->arena);

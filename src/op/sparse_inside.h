@@ -16,6 +16,7 @@ typedef struct spar__sparse_pass {
     spar__sparse_options o;
     int64_t rows, d, d_ff, blocks;
     bool hard, straight; /* straight: the gradient of the choice goes through to m */
+    bool singly;         /* rows are few: each has the bits that it has alone */
     bool gate;           /* hidden values are multiplied by m of the choice … */
     bool gate_moves;     /* … which gets a gradient for it */
     real factor;         /* and by this */

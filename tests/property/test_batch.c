@@ -1,0 +1,72 @@
+/* Sequences that are fed together have the bits that each has alone: every kind, every class of types, batches that
+ * come and go, tokens one by one beside prompts. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "spar/session.h"
+#include "../support/decoders.h"
+
+enum { SLOTS = 19, ROUNDS = 5 };
+static const char *const types[] = {"f32", "q8_0", "bf16", "q4_0"};
+enum { N_TYPES = sizeof types / sizeof *types };
+
+static int32_t token_of(int slot, int64_t position) {
+    /* Several slots say the same for a while: what they choose is shared. */
+    int64_t voice = position % 3 ? slot : slot / 4;
+    return (int32_t)((voice * 17 + position * position * 5 + position) % DECODER_VOCABULARY);
+}
+
+/* How many tokens a slot is fed in a round: mostly one, sometimes a piece of a prompt, sometimes none. */
+static size_t count_of(int slot, int round) {
+    if (round == 0) return (size_t)(1 + slot % 7);
+    if ((slot + round) % 11 == 0) return 6;
+    return (slot * 5 + round) % 9 == 0 ? 0 : 1;
+}
+
+static void check(int kind, const char *type) {
+    spar_model *m = decoder_make(kind, type, 3);
+    spar_session_options o = SPAR_SESSION_OPTIONS_INIT;
+    o.chunk = 8;
+    spar_batch *batch;
+    spar_session *alone[SLOTS];
+    int32_t tokens[SLOTS][8];
+    if (spar_batch_create(m, &o, SLOTS, &batch)) fail_msg("%s: %s", decoder_text(kind), spar_error());
+    for (int s = 0; s < SLOTS; s++) assert_int_equal(spar_session_create(m, &o, &alone[s]), SPAR_OK);
+    for (int round = 0; round < ROUNDS; round++) {
+        spar_batch_item items[SLOTS];
+        size_t n = 0;
+        for (int s = 0; s < SLOTS; s++) {
+            size_t count = count_of(s, round);
+            for (size_t i = 0; i < count; i++) tokens[s][i] = token_of(s, spar_batch_length(batch, s) + (int64_t)i);
+            if (count) items[n++] = (spar_batch_item){s, tokens[s], count, NULL};
+        }
+        if (spar_batch_feed(batch, items, n)) fail_msg("%s in %s: %s", decoder_text(kind), type, spar_error());
+        for (size_t i = 0; i < n; i++) {
+            const float *want;
+            assert_int_equal(spar_session_feed(alone[items[i].slot], items[i].tokens, items[i].count, &want), SPAR_OK);
+            if (memcmp(items[i].logits, want, DECODER_VOCABULARY * sizeof *want) != 0)
+                fail_msg("%s in %s: slot %d of %zu differs from alone in round %d", decoder_text(kind), type,
+                         items[i].slot, n, round);
+        }
+    }
+    for (int s = 0; s < SLOTS; s++) spar_session_free(alone[s]);
+    spar_batch_free(batch);
+    spar_model_free(m);
+}
+
+static void together(void **state) {
+    (void)state;
+    for (int k = 0; k < decoders_count(); k++)
+        for (int t = 0; t < N_TYPES; t++)
+            if (t < 2 || (k + t) % 2) check(k, types[t]); /* the last two in turn */
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(together)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
