@@ -9,9 +9,7 @@
 #include "op/modules.h"
 #include "op/product.h"
 
-enum {
-    LAID_OUT = 1 << 20 /* elements of a chunk's laid out rows */
-};
+enum { LAID_OUT = 1 << 20 }; /* elements of a chunk's laid out rows */
 
 typedef struct layer {
     spar__tensor *x, *y;
@@ -159,11 +157,39 @@ static void back(spar__pass *pass, void *arguments) {
     kernel_back(pass, l);
 }
 
+/* A token or a few: what module s sees of a tap's row begins `in` behind what its neighbour sees, so rows with zeros
+ * at both ends need not be laid out. */
+static void forward_few(spar__pass *pass, const layer *l) {
+    int64_t rows = l->x->rows, reach = (l->width - 1) / 2 * l->in, cols = l->modules * l->in;
+    int64_t padded = cols + (l->width - 1) * l->in;
+    spar__arena_mark mark = spar__arena_here(pass->arena);
+    real *all = spar__take(pass, rows * l->length * padded, sizeof *all), *y = spar__data(l->y);
+    const real **a = spar__take(pass, rows * l->length, sizeof *a);
+    for (int64_t i = 0; spar__ok(pass) && i < rows * l->length; i++) {
+        place at = place_of(pass->rows, i / l->length);
+        real *to = all + i * padded;
+        const real *row = row_at(pass, l, &at, at.position - (l->length - 1) + i % l->length, to + reach);
+        memset(to, 0, (size_t)reach * sizeof *to);
+        if (row != to + reach) memcpy(to + reach, row, (size_t)cols * sizeof *to);
+        memset(to + reach + cols, 0, (size_t)(padded - reach - cols) * sizeof *to);
+        a[i] = to;
+    }
+    for (int64_t i = 0; l->bias && i < rows * l->modules; i++)
+        memcpy(y + i * l->out, l->bias->value.data, (size_t)l->out * sizeof *y);
+    spar__thin_product(pass, &(spar__thin){.groups = rows, .rows = l->modules, .segments = l->length,
+                                           .width = l->width * l->in, .n = l->out, .a = a, .lda = l->in,
+                                           .w = &l->k->value, .add = l->bias, .y = y});
+    spar__arena_rewind(pass->arena, mark);
+}
+
 static void forward(spar__pass *pass, const layer *l) {
+    if (l->x->rows <= spar__few_rows(pass)) {
+        forward_few(pass, l);
+        return;
+    }
     spar__arena_mark mark = spar__arena_here(pass->arena);
     int64_t size = l->length * l->width * l->in, step = chunk_of(l, size), cols = l->modules * l->out;
-    bool few = l->x->rows <= spar__few_rows(pass);
-    const real *k = few ? NULL : spar__decoded(pass, l->k);
+    const real *k = spar__decoded(pass, l->k);
     real *a = spar__take(pass, step * l->modules * size, sizeof *a), *y = spar__data(l->y);
     real *scratch = spar__take(pass, spar__threads() * l->modules * l->in, sizeof *scratch);
     for (int64_t r = 0; r < l->x->rows && spar__ok(pass); r += step) {
@@ -171,10 +197,8 @@ static void forward(spar__pass *pass, const layer *l) {
         for (int64_t i = 0; l->bias && i < m; i++)
             memcpy(y + r * cols + i * l->out, l->bias->value.data, (size_t)l->out * sizeof *y);
         lay_out(pass, l, r, n, a, scratch);
-        if (few) spar__thin_product(pass, a, m, &l->k->value, l->out, size, l->bias, y + r * cols);
-        else
-            spar__stop(pass, spar__gemm(false, true, m, l->out, size, 1, a, size, k, size, l->bias ? 1 : 0,
-                                        y + r * cols, l->out));
+        spar__stop(pass, spar__gemm(false, true, m, l->out, size, 1, a, size, k, size, l->bias ? 1 : 0, y + r * cols,
+                                    l->out));
     }
     spar__arena_rewind(pass->arena, mark);
 }

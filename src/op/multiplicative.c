@@ -5,9 +5,7 @@
 #include "op/modules.h"
 #include "op/product.h"
 
-enum {
-    SPREAD = 1 << 20 /* elements of a chunk's spread rows */
-};
+enum { SPREAD = 1 << 20 }; /* elements of a chunk's spread rows */
 
 typedef struct layer {
     spar__tensor *x, *y;
@@ -94,25 +92,14 @@ static void back(spar__pass *pass, void *arguments) {
 
 /* A token or a few: D and E are read once, as they are stored. */
 static void forward_few(spar__pass *pass, const layer *l) {
-    spar__arena_mark mark = spar__arena_here(pass->arena);
-    int64_t m = l->x->rows * l->modules, width = l->modules * l->out;
-    const spar__tensor *d = &l->d->value;
-    const spar__kernels *k = spar__k();
-    real *a = spar__take(pass, m * l->in, sizeof *a), *y = spar__data(l->y);
-    size_t row_bytes = 0;
-    spar__row_bytes(d->type, (size_t)d->cols, &row_bytes);
-    for (int64_t r = 0; l->bias && r < l->x->rows; r++)
-        memcpy(y + r * width, l->bias->value.data, (size_t)width * sizeof *y);
-    if (a) {
-#pragma omp parallel for schedule(static)
-        for (int64_t i = 0; i < m; i++) {
-            real *row = a + i * l->in;
-            k->decode[d->type](row, (const char *)d->data + (size_t)(i % l->modules) * row_bytes, l->in);
-            k->mul(row, row, spar__data(l->x) + i / l->modules * l->in, l->in);
-        }
-        spar__thin_product(pass, a, m, &l->e->value, l->out, l->in, l->bias, y);
-    }
-    spar__arena_rewind(pass->arena, mark);
+    const real *a[SPAR__TOGETHER];
+    int64_t rows = l->x->rows, width = l->modules * l->out;
+    for (int64_t r = 0; r < rows; r++) a[r] = spar__data(l->x) + r * l->in;
+    for (int64_t r = 0; l->bias && r < rows; r++)
+        memcpy(spar__data(l->y) + r * width, l->bias->value.data, (size_t)width * sizeof(real));
+    spar__thin_product(pass, &(spar__thin){.groups = rows, .rows = l->modules, .segments = 1, .width = l->in,
+                                           .n = l->out, .a = a, .scale = &l->d->value, .w = &l->e->value,
+                                           .add = l->bias, .y = spar__data(l->y)});
 }
 
 static void forward(spar__pass *pass, const layer *l) {

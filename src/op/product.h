@@ -17,9 +17,18 @@ void spar__times_weight(spar__pass *pass, spar__tensor *x, spar__tensor *w, real
  * when pass->bf16, else NULL. */
 void spar__times_weight_back(spar__pass *pass, spar__tensor *x, spar__tensor *w, real alpha,
                              const real *dy, const uint16_t *dy_half);
-/* y [m, n] (+)= a·wᵀ for few rows a [m, k], w [n, k] in any stored type (its own rows may be pieces of these). */
-void spar__thin_product(spar__pass *pass, const real *a, int64_t m, const spar__tensor *w, int64_t n, int64_t k,
-                        bool add, real *y);
+/* y [groups·rows, n] (+)= A·wᵀ, w [n, segments·width] in any stored type (its own rows may be pieces of these): a
+ * token's modules, or a few tokens' (op/thin.c). Each element has the same bits whatever the number of groups. */
+typedef struct spar__thin {
+    int64_t groups, rows, segments, width, n;
+    const real *const *a;      /* [groups, segments]: where rows [rows, width] begin, lda apart */
+    int64_t lda;
+    const spar__tensor *scale; /* NULL; or [rows, width], and row s of a group is a∘scale[s] */
+    const spar__tensor *w;
+    bool add;
+    real *y;
+} spar__thin;
+void spar__thin_product(spar__pass *pass, const spar__thin *thin);
 /* db [cols] (+)= sums of the columns of dy [rows, cols]. */
 void spar__add_column_sums(real *db, const real *dy, int64_t rows, int64_t cols, bool add);
 

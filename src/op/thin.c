@@ -1,60 +1,144 @@
-/* Few rows times stored weights, y = a·wᵀ: the weights are decoded a slice of columns at a time, which stays in the
- * cache for all rows; a slice's sums are made by one thread and the slices added in their order. */
+/* Products of a token's modules, or a few tokens', with stored weights. The sum over k is cut into units of a size
+ * that the shape alone decides: each decodes and packs its columns of the weights, which stay in the cache for all
+ * rows, and is made by one thread; the units' sums are added in their order. */
 #include <omp.h>
 #include <string.h>
 
 #include "base/cpu.h"
+#include "kernel/packed.h"
 #include "op/product.h"
 
-enum { SLICE = 512 };
+enum {
+    DEPTH = 256,     /* columns of the weights that are packed at once: a multiple of every type's block */
+    MOST_UNITS = 16, /* of the sum over k */
+    BAND = 96,       /* scaled rows at once */
+    SERIAL = 1 << 15 /* multiplications that one thread does alone */
+};
 
-typedef struct thin {
-    const real *a;
-    const char *w;
-    spar__type type;
-    int64_t m, n, k;
-    size_t row_bytes;
-} thin;
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/* Columns [from, from + width) of the weights' rows. */
-static const real *slice_of(const thin *t, int64_t from, int64_t width, int64_t *stride, real *scratch) {
-    const spar__type_traits *type = spar__type_of(t->type);
-    const char *at = t->w + (size_t)(from / type->block) * type->block_bytes;
-    *stride = t->type == SPAR__F32 ? t->k : SLICE;
-    if (t->type == SPAR__F32) return (const real *)(const void *)at;
-    for (int64_t r = 0; r < t->n; r++)
-        spar__k()->decode[t->type](scratch + r * SLICE, at + (size_t)r * t->row_bytes, width);
-    return scratch;
+/* How the work is cut: a unit is a range of columns of one segment, and of outputs. */
+typedef struct cut {
+    int64_t per_segment, width; /* ranges of columns */
+    int64_t ranges, outputs;    /* of outputs */
+    int64_t sums;               /* of an output: ranges of columns in all */
+    size_t row_bytes, scale_bytes;
+} cut;
+
+static cut cut_of(const spar__thin *t) {
+    int64_t step = spar__type_of(t->w->type)->block, whole = t->segments * t->width;
+    if (t->scale) step = step > spar__type_of(t->scale->type)->block ? step : spar__type_of(t->scale->type)->block;
+    int64_t most = ceil_div(MOST_UNITS, t->segments), cols = spar__k()->product.cols;
+    cut c = {.per_segment = least(most, ceil_div(t->width, DEPTH / 2))};
+    c.width = ceil_div(ceil_div(t->width, c.per_segment), step) * step;
+    c.per_segment = ceil_div(t->width, c.width);
+    c.sums = t->segments * c.per_segment;
+    c.ranges = c.sums >= MOST_UNITS || t->scale ? 1 : least(ceil_div(MOST_UNITS, c.sums), ceil_div(t->n, cols));
+    c.outputs = ceil_div(ceil_div(t->n, c.ranges), cols) * cols;
+    c.ranges = ceil_div(t->n, c.outputs);
+    spar__row_bytes(t->w->type, (size_t)whole, &c.row_bytes);
+    if (t->scale) spar__row_bytes(t->scale->type, (size_t)t->width, &c.scale_bytes);
+    return c;
 }
 
-static void add_parts(const thin *t, const real *parts, int64_t slices, real beta, real *y) {
-    int64_t size = t->m * t->n;
-    enum { PIECE = 1024 };
-#pragma omp parallel for schedule(static)
-    for (int64_t i = 0; i < size; i += PIECE) {
-        int64_t n = size - i < PIECE ? size - i : PIECE;
-        if (beta == 0) memset(y + i, 0, (size_t)n * sizeof *y);
-        for (int64_t s = 0; s < slices; s++) spar__k()->add(y + i, parts + s * size + i, n);
+typedef struct workspace {
+    real *panels, *decoded, *scaled;
+} workspace;
+
+static const char *element(const char *row, spar__type type, int64_t i) {
+    const spar__type_traits *traits = spar__type_of(type);
+    return row + (size_t)(i / traits->block) * traits->block_bytes;
+}
+
+/* Rows [o, o + n) and k columns from `at` of the weights, as panels. */
+static void pack_weights(const spar__thin *t, const cut *c, int64_t o, int64_t n, int64_t at, int64_t k,
+                         const workspace *w) {
+    const spar__packed_product *own = &spar__k()->product;
+    for (int64_t j = 0; j < n; j += own->cols) {
+        int64_t cols = least(own->cols, n - j), stride = k;
+        const char *from = element((const char *)t->w->data + (size_t)(o + j) * c->row_bytes, t->w->type, at);
+        const real *rows = w->decoded;
+        if (t->w->type == SPAR__F32) rows = (const real *)(const void *)from, stride = t->segments * t->width;
+        else
+            for (int64_t i = 0; i < cols; i++)
+                spar__k()->decode[t->w->type](w->decoded + i * k, from + (size_t)i * c->row_bytes, k);
+        own->pack_cols(w->panels + j * k, rows, stride, true, k, cols);
     }
 }
 
-void spar__thin_product(spar__pass *pass, const real *a, int64_t m, const spar__tensor *w, int64_t n, int64_t k,
-                        bool add, real *y) {
-    thin t = {.a = a, .w = w->data, .type = w->type, .m = m, .n = n, .k = k};
-    if (!spar__ok(pass)) return;
-    spar__row_bytes(w->type, (size_t)k, &t.row_bytes);
-    int64_t slices = (k + SLICE - 1) / SLICE;
-    spar__arena_mark mark = spar__arena_here(pass->arena);
-    real *parts = spar__take(pass, slices * m * n, sizeof *parts);
-    real *scratch = spar__take(pass, spar__threads() * n * SLICE, sizeof *scratch);
-    if (spar__ok(pass)) {
-#pragma omp parallel for schedule(dynamic)
-        for (int64_t s = 0; s < slices; s++) {
-            int64_t from = s * SLICE, width = k - from < SLICE ? k - from : SLICE, stride;
-            const real *b = slice_of(&t, from, width, &stride, scratch + omp_get_thread_num() * n * SLICE);
-            spar__k()->row_dots(parts + s * m * n, n, a + from, k, m, b, stride, n, width);
+/* A slice of rows [s, s + n) of a∘scale. */
+static void scale_rows(const spar__thin *t, const cut *c, const real *a, int64_t s, int64_t n, int64_t at, int64_t k,
+                       real *out) {
+    const spar__tensor *d = t->scale;
+    for (int64_t i = 0; i < n; i++, out += k) {
+        const char *from = element((const char *)d->data + (size_t)(s + i) * c->scale_bytes, d->type, at);
+        if (d->type == SPAR__F32) {
+            spar__k()->mul(out, a, (const real *)(const void *)from, k);
+        } else {
+            spar__k()->decode[d->type](out, from, k);
+            spar__k()->mul(out, out, a, k);
         }
-        add_parts(&t, parts, slices, add ? 1 : 0, y);
+    }
+}
+
+/* Sums of unit (segment, columns [at, at + width), outputs [o, o + n)) into out [groups·rows, n]. */
+static void run_unit(const spar__thin *t, const cut *c, int64_t segment, int64_t from, int64_t width, int64_t o,
+                     int64_t n, const workspace *w, real *out) {
+    int64_t band = t->scale ? BAND : t->rows;
+    for (int64_t l = 0; l < width; l += DEPTH) {
+        int64_t k = least(DEPTH, width - l), at = from + l;
+        pack_weights(t, c, o, n, segment * t->width + at, k, w);
+        for (int64_t g = 0; g < t->groups; g++) {
+            const real *a = t->a[g * t->segments + segment] + at;
+            for (int64_t s = 0; s < t->rows; s += band) {
+                int64_t m = least(band, t->rows - s);
+                if (t->scale) scale_rows(t, c, a, s, m, at, k, w->scaled);
+                spar__k()->product.tile(&(spar__tile){.m = m, .n = n, .k = k,
+                                                      .a = t->scale ? w->scaled : a, .lda = t->scale ? k : t->lda,
+                                                      .b = w->panels, .alpha = 1, .beta = l ? 1 : 0,
+                                                      .c = out + (g * t->rows + s) * n, .ldc = n});
+            }
+        }
+    }
+}
+
+/* y (+)= the sums [sums, m, n] of a range of outputs, for row i. */
+static void add_sums(const spar__thin *t, const cut *c, const real *parts, int64_t i, int64_t o, int64_t n) {
+    int64_t m = t->groups * t->rows;
+    real *y = t->y + i * t->n + o;
+    if (!t->add) memcpy(y, parts + i * n, (size_t)n * sizeof *y);
+    for (int64_t p = !t->add; p < c->sums; p++) spar__k()->add(y, parts + (p * m + i) * n, n);
+}
+
+void spar__thin_product(spar__pass *pass, const spar__thin *t) {
+    if (!spar__ok(pass)) return;
+    cut c = cut_of(t);
+    int64_t m = t->groups * t->rows, depth = least(DEPTH, c.width), cols = spar__k()->product.cols;
+    int64_t size[] = {c.outputs * depth, cols * depth, t->scale ? least(BAND, t->rows) * depth : 0};
+    int64_t each = size[0] + size[1] + size[2];
+    bool parallel = m * t->n * t->segments * t->width > SERIAL;
+    spar__arena_mark mark = spar__arena_here(pass->arena);
+    real *parts = spar__take(pass, c.sums * m * c.outputs * c.ranges, sizeof *parts);
+    real *scratch = spar__take(pass, (parallel ? spar__threads() : 1) * each, sizeof *scratch);
+    if (spar__ok(pass)) {
+#pragma omp parallel if (parallel)
+        {
+            real *own = scratch + omp_get_thread_num() * each;
+            workspace w = {own, own + size[0], own + size[0] + size[1]};
+#pragma omp for schedule(dynamic)
+            for (int64_t u = 0; u < c.sums * c.ranges; u++) {
+                int64_t p = u / c.ranges, o = u % c.ranges * c.outputs, n = least(c.outputs, t->n - o);
+                int64_t from = p % c.per_segment * c.width;
+                run_unit(t, &c, p / c.per_segment, from, least(c.width, t->width - from), o, n, &w,
+                         parts + (o * c.sums + p * n) * m);
+            }
+#pragma omp for schedule(static)
+            for (int64_t i = 0; i < m * c.ranges; i++) {
+                int64_t o = i % c.ranges * c.outputs, n = least(c.outputs, t->n - o);
+                add_sums(t, &c, parts + o * c.sums * m, i / c.ranges, o, n);
+            }
+        }
     }
     spar__arena_rewind(pass->arena, mark);
 }
