@@ -47,20 +47,43 @@ static void fill_param(spar__param *p, int index) {
     }
 }
 
-/* Gives the weights a mapping of their own, whatever lies beside them: whole pages that a child would not get. */
-static void mark_weights(const spar_model *m) {
+/* The weights' whole pages. */
+static size_t pages_of(const spar_model *m, char **begin) {
     uintptr_t low = UINTPTR_MAX, high = 0;
     for (int i = 0; i < spar__model_n_params((spar_model *)m); i++) {
         const spar__tensor *v = &spar__model_param((spar_model *)m, i)->value;
         size_t row = 0;
         spar__row_bytes(v->type, (size_t)v->cols, &row);
-        uintptr_t begin = (uintptr_t)v->data, end = begin + row * (size_t)v->rows;
-        if (begin < low) low = begin;
+        uintptr_t from = (uintptr_t)v->data, end = from + row * (size_t)v->rows;
+        if (from < low) low = from;
         if (end > high) high = end;
     }
     low = (low + 4095) & ~(uintptr_t)4095;
     high &= ~(uintptr_t)4095;
-    if (high > low) madvise((void *)low, high - low, MADV_DONTFORK);
+    *begin = (char *)low;
+    return high > low ? high - low : 0;
+}
+
+/* Gives the weights a mapping of their own, whatever lies beside them: whole pages that a child would not get. */
+static void mark_weights(const spar_model *m) {
+    char *at;
+    size_t size = pages_of(m, &at);
+    if (size) madvise(at, size, MADV_DONTFORK);
+}
+
+/* The weights in small pages, whose marks say what was touched: each piece is written anew. */
+static void use_small_pages(const spar_model *m) {
+    enum { PIECE = 1 << 22 };
+    char *at, *copy = spar__array(PIECE, 1);
+    size_t size = copy ? pages_of(m, &at) : 0;
+    if (size) madvise(at, size, MADV_NOHUGEPAGE);
+    for (size_t i = 0; i < size; i += PIECE) {
+        size_t n = size - i < PIECE ? size - i : PIECE;
+        memcpy(copy, at + i, n);
+        madvise(at + i, n, MADV_DONTNEED);
+        memcpy(at + i, copy, n);
+    }
+    spar__free(copy);
 }
 
 static spar_status create(side *s, const shape *p, bool sparse) {
@@ -125,6 +148,7 @@ static double referenced(const void *at) {
 }
 
 static spar_status touch(side *s) {
+    use_small_pages(s->model);
     FILE *f = fopen("/proc/self/clear_refs", "w");
     if (f) fputs("1", f), fclose(f);
     SPAR_TRY(token(s, -1));
@@ -132,7 +156,7 @@ static spar_status touch(side *s) {
     const spar__block *b = &s->model->stacks[0].blocks[0];
     const spar__shape *sizes = spar__model_shape(s->model);
     double n = (double)((const spar__projection_kind *)b->projection.kind)->read_per_token(sizes, b->projection.options);
-    n += (double)((const spar__feedforward_kind *)b->feedforward.kind)->read_per_token(sizes, b->feedforward.options);
+    n += (double)((const spar__feedforward_kind *)b->feedforward.kind)->read(sizes, b->feedforward.options, 1);
     n += 4.0 * (double)sizes->d_model;
     double all = 0, bytes = 0;
     for (int i = 0; i < spar__model_n_params(s->model); i++) {
