@@ -27,9 +27,9 @@ extern "C" {
 
 typedef struct spar_tokenizer spar_tokenizer;
 
-/* Opens a tokenizer.json, a vocab.json with merges.txt beside it, a SentencePiece tokenizer.model, a
- * vocab.txt of WordPiece, a folder that holds one of them (looked for in this order), or the
- * tokenizer inside a .gguf file. The caller frees *out with spar_tokenizer_free.
+/* Opens a tokenizer.json, Marian's vocab.json with source.spm and target.spm beside it, a vocab.json
+ * with merges.txt, a SentencePiece tokenizer.model, a vocab.txt of WordPiece, a folder that holds one
+ * of them (looked for in this order), or the tokenizer inside a .gguf file. The caller frees *out with spar_tokenizer_free.
  * SPAR_ERR_FORMAT for what is malformed, SPAR_ERR_UNSUPPORTED, by name, for kinds that are not
  * known; SPAR_ERR_NOT_FOUND when a folder or model holds no tokenizer. */
 spar_status spar_tokenizer_open(const char *path, spar_tokenizer **out);
@@ -85,7 +85,7 @@ bool spar_tokenizer_is_special(const spar_tokenizer *tokenizer, int32_t id);
 /* The id whose piece is exactly these bytes, or −1. */
 int32_t spar_tokenizer_find(const spar_tokenizer *tokenizer, const char *bytes, size_t length);
 
-/* The kind of model: "bpe", "sentencepiece", "wordpiece". */
+/* The kind of model: "bpe", "sentencepiece", "marian", "wordpiece", "unigram", "wordlevel". */
 const char *spar_tokenizer_kind(const spar_tokenizer *tokenizer);
 
 /* ---- Training ------------------------------------------------------------------------------- */

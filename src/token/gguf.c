@@ -342,5 +342,6 @@ spar_status spar__tokenizer_to_gguf(const spar_tokenizer *t, spar__gguf_writer *
     }
     SPAR_TRY(spar__gguf_add_bool(writer, KEY("add_bos_token"), t->n_before > 0));
     SPAR_TRY(spar__gguf_add_bool(writer, KEY("add_eos_token"), t->n_after > 0));
-    return spar__gguf_add_text(writer, spm ? OWN_KEY : JSON_KEY, t->json, t->json_length);
+    bool own = t->model->whole; /* what no other program knows */
+    return spar__gguf_add_text(writer, own ? OWN_KEY : JSON_KEY, t->json, t->json_length);
 }

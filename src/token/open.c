@@ -1,10 +1,12 @@
-/* Finding a tokenizer in a path: tokenizer.json, vocab.json with merges.txt, folders, GGUF. */
+/* Finding a tokenizer in a path: tokenizer.json, vocab.json with merges.txt or Marian's two .spm,
+ * folders, GGUF. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "token/field.h"
 #include "token/gguf.h"
+#include "token/marian.h"
 #include "token/scan.h"
 #include "token/spm.h"
 #include "token/tokenizer.h"
@@ -220,6 +222,7 @@ static spar_status open_folder(const char *folder, spar_tokenizer **out) {
     spar_status status;
     if (!json || !vocab || !model || !lines || !piece || !both) status = SPAR_ERR_MEMORY;
     else if (spar__file_exists(json)) status = open_json(json, folder, out);
+    else if (spar__marian_in(folder)) status = spar__marian_open(folder, out);
     else if (spar__file_exists(vocab)) status = open_vocab(vocab, folder, out);
     else if (spar__file_exists(model)) status = open_spm(model, false, out);
     else if (spar__file_exists(piece)) status = open_spm(piece, false, out);
@@ -240,14 +243,17 @@ static spar_status open_folder(const char *folder, spar_tokenizer **out) {
 spar_status spar_tokenizer_open(const char *path, spar_tokenizer **out) {
     if (spar__folder_exists(path)) return open_folder(path, out);
     if (ends_with(path, ".gguf")) return spar__tokenizer_open_gguf(path, out);
+    if (ends_with(path, ".spm")) return open_spm(path, false, out);
     if (ends_with(path, ".model")) return open_spm(path, ends_with(path, "spm.model"), out);
     const char *slash = strrchr(path, '/');
     char *folder = slash ? spar__copy_bytes(path, (size_t)(slash - path) + 1)
                          : spar__copy_string(".");
     if (!folder) return SPAR_ERR_MEMORY;
-    spar_status status = ends_with(path, "vocab.json")  ? open_vocab(path, folder, out)
-                         : ends_with(path, "vocab.txt") ? open_lines(path, folder, out)
-                                                        : open_json(path, folder, out);
+    bool vocab = ends_with(path, "vocab.json");
+    spar_status status = vocab && spar__marian_in(folder) ? spar__marian_open(folder, out)
+                         : vocab                          ? open_vocab(path, folder, out)
+                         : ends_with(path, "vocab.txt")   ? open_lines(path, folder, out)
+                                                          : open_json(path, folder, out);
     spar__free(folder);
     return status;
 }

@@ -16,17 +16,25 @@ size_t spar__spm_width(const char *text, size_t length) {
     return n < length ? n : length;
 }
 
+static int32_t unknown_id(const spar__spm *s, const char *bytes, size_t length) {
+    int32_t id = s->outside ? spar__vocab_find(s->outside, bytes, length) : -1;
+    return id >= 0 ? -id - 1 : s->unk;
+}
+
 spar_status spar__spm_unknown(const spar__spm *s, spar__run *run, const char *bytes,
                               size_t length, bool again) {
     if (!s->byte_fallback && again) {
         if (run->wants_spans)
             run->spans[run->n_spans - 1].end =
                 spar__view_source(run->view, bytes, bytes + length).end;
+        run->ids.at[run->ids.count - 1] =
+            unknown_id(s, run->unknown, (size_t)(bytes + length - run->unknown));
         return SPAR_OK;
     }
     if (!s->byte_fallback) {
+        run->unknown = bytes;
         SPAR_TRY(spar__run_span(run, bytes, bytes + length));
-        return spar__ids_add(&run->ids, s->unk);
+        return spar__ids_add(&run->ids, unknown_id(s, bytes, length));
     }
     for (size_t i = 0; i < length; i++) {
         int32_t id = s->byte_id[(uint8_t)bytes[i]];
@@ -44,7 +52,8 @@ static spar_status build_tries(spar__spm *s) {
     if (!keys) return SPAR_ERR_MEMORY;
     for (int32_t i = 0; i < s->count; i++) {
         const spar__spm_piece *p = &s->pieces[i];
-        if (p->type == SPAR__SPM_NORMAL || p->type == SPAR__SPM_USER || p->type == SPAR__SPM_UNUSED)
+        bool unused = p->type == SPAR__SPM_UNUSED && s->algorithm == SPAR__SPM_BPE;
+        if (p->type == SPAR__SPM_NORMAL || p->type == SPAR__SPM_USER || unused)
             keys[n++] = (spar__trie_key){p->bytes, p->length, i};
     }
     spar_status status = spar__trie_build(keys, n, &s->trie);
@@ -57,8 +66,10 @@ static spar_status build_tries(spar__spm *s) {
     return status;
 }
 
-static void prepare_scores(spar__spm *s) {
+static spar_status prepare_scores(spar__spm *s) {
     bool any = false;
+    s->scores = spar__array((size_t)s->count, sizeof *s->scores);
+    if (!s->scores) return SPAR_ERR_MEMORY;
     for (int i = 0; i < 256; i++) s->byte_id[i] = -1;
     for (int32_t i = 0; i < s->count; i++) {
         const spar__spm_piece *p = &s->pieces[i];
@@ -67,11 +78,12 @@ static void prepare_scores(spar__spm *s) {
             memcpy(name, p->bytes + 1, 4);
             s->byte_id[strtoul(name, NULL, 16) & 255] = i;
         }
+        s->scores[i] = p->type == SPAR__SPM_USER ? (float)(0.1 * (double)(p->length - 1)) : p->score;
         if (p->type != SPAR__SPM_NORMAL) continue;
         if (!any || p->score < s->lowest) s->lowest = p->score;
-        if (!any || p->score > s->highest) s->highest = p->score;
         any = true;
     }
+    return SPAR_OK;
 }
 
 static void prepare_map(spar__spm *s) {
@@ -86,20 +98,32 @@ static void prepare_map(spar__spm *s) {
     }
 }
 
-/* The bytes that a piece stands for, in `room`. */
-static size_t shown(const spar__spm *s, int32_t id, char *room) {
-    const spar__spm_piece *p = &s->pieces[id];
+spar_status spar__spm_prepare(spar__spm *s) {
+    SPAR_TRY(prepare_scores(s));
+    prepare_map(s);
+    SPAR_TRY(build_tries(s));
+    return s->algorithm == SPAR__SPM_BPE ? spar__spm_bpe_prepare(s) : SPAR_OK;
+}
+
+size_t spar__spm_shown(const char *piece, size_t length, char *room) {
     size_t n = 0;
-    if (p->type == SPAR__SPM_BYTE)
-        for (int byte = 0; byte < 256; byte++)
-            if (s->byte_id[byte] == id) return room[0] = (char)byte, 1;
-    for (size_t at = 0; at < p->length; at++) {
-        bool blank = p->type != SPAR__SPM_CONTROL && p->length - at >= 3 &&
-                     !memcmp(p->bytes + at, SPAR__SPM_BLANK, 3);
-        room[n++] = blank ? ' ' : p->bytes[at];
+    for (size_t at = 0; at < length; at++) {
+        bool blank = length - at >= 3 && !memcmp(piece + at, SPAR__SPM_BLANK, 3);
+        room[n++] = blank ? ' ' : piece[at];
         if (blank) at += 2;
     }
     return n;
+}
+
+/* The bytes that a piece stands for, in `room`. */
+static size_t shown(const spar__spm *s, int32_t id, char *room) {
+    const spar__spm_piece *p = &s->pieces[id];
+    if (p->type == SPAR__SPM_BYTE)
+        for (int byte = 0; byte < 256; byte++)
+            if (s->byte_id[byte] == id) return room[0] = (char)byte, 1;
+    if (p->type != SPAR__SPM_CONTROL) return spar__spm_shown(p->bytes, p->length, room);
+    memcpy(room, p->bytes, p->length);
+    return p->length;
 }
 
 static spar_status fill_vocab(spar_tokenizer *t, const spar__spm *s) {
@@ -154,10 +178,7 @@ static spar_status spm_open(spar_tokenizer *t, const json_t *settings) {
     SPAR_TRY(spar__spm_read(file, length, s));
     SPAR_TRY(spar__field_bool(settings, "add_bos", s->bos >= 0, &add_bos));
     SPAR_TRY(spar__field_bool(settings, "add_eos", s->bos < 0 && s->eos >= 0, &add_eos));
-    prepare_scores(s);
-    prepare_map(s);
-    SPAR_TRY(build_tries(s));
-    if (s->algorithm == SPAR__SPM_BPE) SPAR_TRY(spar__spm_bpe_prepare(s));
+    SPAR_TRY(spar__spm_prepare(s));
     SPAR_TRY(fill_vocab(t, s));
     SPAR_TRY(list_control(t, s));
     t->bos = s->bos, t->eos = s->eos, t->pad = s->pad, t->unk = s->unk;
@@ -238,7 +259,8 @@ static spar_status decode_all(const spar_tokenizer *t, const int32_t *ids, size_
             SPAR_TRY(spar__buffer_add(out, s->unk_surface, s->unk_surface_length));
             continue;
         }
-        if (begins && n && *text == ' ' && (s->dummy_prefix || s->remove_extra)) {
+        bool blank = p->length >= 3 && !memcmp(p->bytes, SPAR__SPM_BLANK, 3);
+        if (begins && blank && (s->dummy_prefix || s->remove_extra)) {
             text++, n--; /* the dummy */
             seen_blank = !s->remove_extra;
         }

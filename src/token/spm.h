@@ -6,6 +6,7 @@
 #define SPAR_TOKEN_SPM_H
 
 #include "token/merge.h"
+#include "token/vocab.h"
 #include "token/trie.h"
 
 enum { SPAR__SPM_NORMAL = 1, SPAR__SPM_UNKNOWN, SPAR__SPM_CONTROL, SPAR__SPM_USER, SPAR__SPM_UNUSED,
@@ -41,8 +42,10 @@ typedef struct spar__spm {
     spar__trie trie, user; /* pieces that match text; those that are found before normalisation */
     bool has_user;
     int32_t byte_id[256];
-    float lowest, highest; /* scores of normal pieces */
+    float lowest;  /* score of normal pieces */
+    float *scores; /* unigram: of all; user-defined ones have such that they are taken always */
     spar__merges merges;
+    const spar__vocab *outside; /* unknown text that is in it becomes −1 − its id there; or NULL */
     bool blank_inside; /* a piece has a blank after another character: words are not apart */
 } spar__spm;
 
@@ -50,6 +53,10 @@ typedef struct spar__spm {
  * is checked. */
 spar_status spar__spm_read(unsigned char *file, size_t length, spar__spm *out);
 void spar__spm_free(spar__spm *spm);
+/* What is made from what was read; once. */
+spar_status spar__spm_prepare(spar__spm *spm);
+/* A piece with blanks in `room`, which has its length; how many bytes. */
+size_t spar__spm_shown(const char *piece, size_t length, char *room);
 /* Appends the file of a model with these pieces and settings. */
 spar_status spar__spm_write(const spar__spm *spm, spar__buffer *out);
 

@@ -11,7 +11,7 @@ static int32_t exact(const spar__spm *s, const char *bytes, size_t length) {
     int32_t state = 0;
     for (size_t i = 0; i < length; i++)
         if ((state = spar__trie_step(&s->trie, state, (unsigned char)bytes[i])) < 0) return -1;
-    return s->trie.units[state].value;
+    return spar__trie_value(&s->trie, state);
 }
 
 typedef struct scored {

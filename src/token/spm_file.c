@@ -133,6 +133,18 @@ static spar_status read_normalizer(const field *message, spar__spm *s) {
     return SPAR_OK;
 }
 
+static spar_status refuse_denormalizer(const field *message) {
+    cursor c = inside(message);
+    field f;
+    while (c.at < c.end) {
+        SPAR_TRY(take_field(&c, &f));
+        if (f.number == 2 && f.length)
+            return spar__fail(SPAR_ERR_UNSUPPORTED, "SentencePiece model with a "
+                              "denormalizer_spec.precompiled_charsmap: not supported");
+    }
+    return SPAR_OK;
+}
+
 static void drop_absent(const spar__spm *s, int32_t *id, int type) {
     if (*id < 0 || *id >= s->count || s->pieces[*id].type != type) *id = -1;
 }
@@ -158,6 +170,7 @@ spar_status spar__spm_read(unsigned char *file, size_t length, spar__spm *s) {
         if (f.number == 1) SPAR_TRY(read_piece(&f, &s->pieces[s->count++]));
         else if (f.number == 2) SPAR_TRY(read_trainer(&f, s));
         else if (f.number == 3) SPAR_TRY(read_normalizer(&f, s));
+        else if (f.number == 5) SPAR_TRY(refuse_denormalizer(&f));
     }
     drop_absent(s, &s->unk, SPAR__SPM_UNKNOWN);
     drop_absent(s, &s->bos, SPAR__SPM_CONTROL);
@@ -178,6 +191,7 @@ void spar__spm_free(spar__spm *s) {
     spar__trie_free(&s->user);
     spar__merges_free(&s->merges);
     spar__free(s->pieces);
+    spar__free(s->scores);
     spar__free(s->file);
 }
 
@@ -219,7 +233,8 @@ static spar_status put_trainer(spar__buffer *message, const spar__spm *s) {
     SPAR_TRY(put_number(message, 40, s->unk));
     SPAR_TRY(put_number(message, 41, s->bos));
     SPAR_TRY(put_number(message, 42, s->eos));
-    return put_number(message, 43, s->pad);
+    SPAR_TRY(put_number(message, 43, s->pad));
+    return s->unk_surface ? put_bytes(message, 44, s->unk_surface, s->unk_surface_length) : SPAR_OK;
 }
 
 static spar_status put_normalizer(spar__buffer *message, const spar__spm *s) {

@@ -37,6 +37,7 @@ typedef struct spar__run {
     void *scratch;   /* the model's, grown as needed; freed with spar__free */
     size_t scratch_bytes;
     void *cache;     /* the model's; freed with spar__free */
+    const char *unknown; /* SentencePiece: where a run of unknown characters began */
     const spar__view *view; /* what pieces point into; NULL when nobody asks where they came from */
     const char *start;      /* the text that begins where the source does */
     bool wants_spans;

@@ -29,7 +29,7 @@ static double expect_word(const spar__unigram_trainer *t, const spar__unigram_wo
         int32_t state = 0;
         for (size_t end = at; end < n;) {
             if ((state = spar__trie_step(trie, state, (unsigned char)text[end++])) < 0) break;
-            int32_t id = trie->units[state].value;
+            int32_t id = spar__trie_value(trie, state);
             if (id >= 0) alpha[end] += alpha[at] * t->probability[id];
         }
     }
@@ -41,7 +41,7 @@ static double expect_word(const spar__unigram_trainer *t, const spar__unigram_wo
         double sum = 0;
         for (size_t end = at; end < n;) {
             if ((state = spar__trie_step(trie, state, (unsigned char)text[end++])) < 0) break;
-            int32_t id = trie->units[state].value;
+            int32_t id = spar__trie_value(trie, state);
             if (id < 0) continue;
             double onward = t->probability[id] * beta[end];
             sum += onward;
@@ -124,7 +124,7 @@ static bool best_path(const spar__unigram_trainer *t, const char *text, size_t n
         int32_t state = 0;
         for (size_t end = at; end < n;) {
             if ((state = spar__trie_step(&t->trie, state, (unsigned char)text[end++])) < 0) break;
-            int32_t id = t->trie.units[state].value;
+            int32_t id = spar__trie_value(&t->trie, state);
             if (id < 0 || !t->pieces[id].length || (!whole && end - at == n)) continue;
             double score = nodes[at].score + t->score[id];
             if (nodes[end].id < 0 || score > nodes[end].score)

@@ -11,6 +11,7 @@ typedef struct range { /* keys [low, high) agree in their first `depth` bytes: o
 typedef struct builder {
     const spar__trie_key *keys;
     spar__trie trie;
+    uint8_t *used; /* bases that a state has */
     size_t capacity, first_free;
     range *queue;
     size_t queue_head, queue_count, queue_capacity;
@@ -24,36 +25,46 @@ static int compare(const void *a, const void *b) {
     return order ? order : (s->value > t->value) - (s->value < t->value);
 }
 
+/* Whole blocks of 256. */
 static spar_status reserve(builder *b, size_t count) {
     if (count > INT32_MAX / 2) return spar__fail(SPAR_ERR_LIMIT, "the vocabulary is too large");
+    count = (count + 255) / 256 * 256;
     if (count > b->capacity) {
         size_t capacity = b->capacity * 2 > count ? b->capacity * 2 : count + 1024;
         spar__trie_unit *units = spar__resize(b->trie.units, capacity, sizeof *units);
-        if (!units) return SPAR_ERR_MEMORY;
-        b->trie.units = units;
+        if (units) b->trie.units = units;
+        uint8_t *used = units ? spar__resize(b->used, capacity, 1) : NULL;
+        if (!used) return SPAR_ERR_MEMORY;
+        b->used = used;
         b->capacity = capacity;
     }
-    for (; b->trie.count < count; b->trie.count++)
-        b->trie.units[b->trie.count] = (spar__trie_unit){0, -1, -1};
+    for (; b->trie.count < count; b->trie.count++) {
+        b->trie.units[b->trie.count] = (spar__trie_unit){0, SPAR__TRIE_FREE, 0};
+        b->used[b->trie.count] = 0;
+    }
     return SPAR_OK;
 }
 
+static bool is_free(const builder *b, size_t at) {
+    return b->trie.units[at].label == SPAR__TRIE_FREE;
+}
+
 /* A base where the states of all `n` bytes are free. Places that lie nearly full are not looked
- * at again. */
+ * at again. The first block has no children: states without any have base 0. */
 static spar_status find_base(builder *b, const unsigned char *bytes, int n, size_t *out) {
-    size_t at = b->first_free > bytes[0] ? b->first_free : (size_t)bytes[0] + 1, taken = 0;
-    size_t from = at;
-    for (;; at++) {
-        size_t base = at - bytes[0];
-        SPAR_TRY(reserve(b, base + 257));
-        if (b->trie.units[at].check >= 0) {
+    size_t from = b->first_free, taken = 0;
+    for (size_t at = from;; at++) {
+        size_t base = at ^ bytes[0];
+        SPAR_TRY(reserve(b, at + 1));
+        if (!is_free(b, at) || b->used[base]) {
             taken++;
             continue;
         }
         int k = 1;
-        while (k < n && b->trie.units[base + bytes[k]].check < 0) k++;
+        while (k < n && is_free(b, base ^ bytes[k])) k++;
         if (k < n) continue;
         if (taken * 20 >= (at - from + 1) * 19) b->first_free = at;
+        b->used[base] = 1;
         *out = base;
         return SPAR_OK;
     }
@@ -76,7 +87,8 @@ static spar_status place_children(builder *b, range r) {
     size_t starts[257], base;
     int n = 0;
     while (r.low < r.high && b->keys[r.low].length == r.depth) {
-        if (b->trie.units[r.state].value < 0) b->trie.units[r.state].value = b->keys[r.low].value;
+        spar__trie_unit *unit = &b->trie.units[r.state];
+        if (!unit->value) unit->value = (uint32_t)b->keys[r.low].value + 1;
         r.low++;
     }
     for (size_t i = r.low; i < r.high; i++) {
@@ -88,26 +100,27 @@ static spar_status place_children(builder *b, range r) {
     if (!n) return SPAR_OK;
     starts[n] = r.high;
     SPAR_TRY(find_base(b, bytes, n, &base));
-    b->trie.units[r.state].base = (int32_t)base;
-    for (int k = 0; k < n; k++) b->trie.units[base + bytes[k]].check = r.state;
+    b->trie.units[r.state].base = (uint32_t)base;
+    for (int k = 0; k < n; k++) b->trie.units[base ^ bytes[k]].label = bytes[k];
     for (int k = 0; k < n; k++)
         SPAR_TRY(push(b, (range){starts[k], starts[k + 1], r.depth + 1,
-                                 (int32_t)(base + bytes[k])}));
+                                 (int32_t)(base ^ bytes[k])}));
     return SPAR_OK;
 }
 
 spar_status spar__trie_build(spar__trie_key *keys, size_t count, spar__trie *out) {
-    builder b = {.keys = keys, .first_free = 1};
+    builder b = {.keys = keys, .first_free = 256};
+    for (size_t i = 0; i < count; i++)
+        if (keys[i].value > SPAR__TRIE_MAX_VALUE)
+            return spar__fail(SPAR_ERR_LIMIT, "vocabulary of more than %d pieces",
+                              SPAR__TRIE_MAX_VALUE);
     if (count) qsort(keys, count, sizeof *keys, compare);
     spar_status status = reserve(&b, 512);
-    if (!status) {
-        b.trie.units[0].check = 0; /* taken; no state has itself as a child: bases are positive */
-        b.trie.units[0].base = 1;
-        status = push(&b, (range){0, count, 0, 0});
-    }
+    if (!status) status = push(&b, (range){0, count, 0, 0});
     while (!status && b.queue_head < b.queue_count)
         status = place_children(&b, b.queue[b.queue_head++]);
     spar__free(b.queue);
+    spar__free(b.used);
     if (status) spar__trie_free(&b.trie);
     else *out = b.trie;
     return status;
@@ -124,7 +137,7 @@ size_t spar__trie_longest(const spar__trie *t, const char *text, size_t length, 
     for (size_t i = 0; i < length; i++) {
         state = spar__trie_step(t, state, (unsigned char)text[i]);
         if (state < 0) break;
-        if (t->units[state].value >= 0) best = i + 1, *value = t->units[state].value;
+        if (t->units[state].value) best = i + 1, *value = spar__trie_value(t, state);
     }
     return best;
 }

@@ -6,8 +6,11 @@
 
 #include "token/cache.h"
 #include "token/field.h"
+#include "token/lattice.h"
 #include "token/tokenizer.h"
 #include "token/trie.h"
+
+enum { NO_UNK = -2 }; /* an unknown character where there is no <unk> */
 
 typedef struct unigram {
     spar__trie trie;
@@ -18,12 +21,6 @@ typedef struct unigram {
     bool byte_fallback;
     const spar_tokenizer *tokenizer;
 } unigram;
-
-typedef struct node {
-    double score;
-    int32_t id; /* of the last piece of the best path that ends here, −1: no path */
-    uint32_t from;
-} node;
 
 static void unigram_free(void *state) {
     unigram *m = state;
@@ -100,9 +97,11 @@ static spar_status unigram_open(spar_tokenizer *t, const json_t *settings) {
     return read_scores(t, m, vocab);
 }
 
-static void forward(const unigram *m, const char *text, size_t length, node *nodes) {
+static void forward(const unigram *m, const char *text, size_t length, spar__link *links,
+                    double *scores) {
+    scores[0] = 0;
     for (size_t at = 0, width; at < length; at += width) {
-        double so_far = nodes[at].score;
+        double so_far = scores[at];
         bool single = false;
         int32_t state = 0;
         unsigned char first = (unsigned char)text[at];
@@ -111,16 +110,20 @@ static void forward(const unigram *m, const char *text, size_t length, node *nod
         for (size_t end = at; end < length;) {
             state = spar__trie_step(&m->trie, state, (unsigned char)text[end++]);
             if (state < 0) break;
-            int32_t id = m->trie.units[state].value;
+            int32_t id = spar__trie_value(&m->trie, state);
             if (id < 0) continue;
             double score = m->scores[id] + so_far;
-            if (nodes[end].id == -1 || score > nodes[end].score)
-                nodes[end] = (node){score, id, (uint32_t)at};
+            if (links[end].id == SPAR__NO_PATH || score > scores[end]) {
+                links[end] = (spar__link){id, (uint32_t)at};
+                scores[end] = score;
+            }
             if (end - at == width) single = true;
         }
-        node *to = &nodes[at + width];
-        if (!single && (to->id == -1 || m->unknown + so_far > to->score))
-            *to = (node){m->unknown + so_far, m->unk < 0 ? -2 : m->unk, (uint32_t)at};
+        size_t end = at + width;
+        if (!single && (links[end].id == SPAR__NO_PATH || m->unknown + so_far > scores[end])) {
+            links[end] = (spar__link){m->unk < 0 ? NO_UNK : m->unk, (uint32_t)at};
+            scores[end] = m->unknown + so_far;
+        }
     }
 }
 
@@ -145,34 +148,16 @@ static spar_status add_unknown(const unigram *m, spar__run *run, const char *tex
 static spar_status encode_word(const void *state, spar__run *run, const char *text,
                                size_t length) {
     const unigram *m = state;
-    size_t bytes;
-    if (length >= UINT32_MAX || !spar__mul(length + 1, sizeof(node), &bytes))
-        return spar__fail(SPAR_ERR_LIMIT, "text of %zu bytes is too long", length);
-    if (bytes > run->scratch_bytes) {
-        spar__free(run->scratch);
-        run->scratch_bytes = 0;
-        run->scratch = spar__alloc(bytes);
-        if (!run->scratch) return SPAR_ERR_MEMORY;
-        run->scratch_bytes = bytes;
-    }
-    node *nodes = run->scratch;
-    for (size_t i = 0; i <= length; i++) nodes[i] = (node){0, -1, 0};
-    forward(m, text, length, nodes);
-    /* Turns the links around: from is then where the piece that begins here ends. */
-    size_t ahead = length, at = nodes[length].from;
-    int32_t id = nodes[length].id;
-    for (;;) {
-        node was = nodes[at];
-        nodes[at].from = (uint32_t)ahead;
-        nodes[at].id = id;
-        if (!at) break;
-        ahead = at, id = was.id, at = was.from;
-    }
-    for (at = 0; at < length;) {
-        size_t end = nodes[at].from;
-        id = nodes[at].id;
-        bool unknown = id == -2 || id == m->unk;
-        while (unknown && m->unk >= 0 && end < length && nodes[end].id == id) end = nodes[end].from;
+    spar__link *links;
+    void *scores;
+    SPAR_TRY(spar__lattice_begin(run, length, sizeof(double), &links, &scores));
+    forward(m, text, length, links, scores);
+    spar__lattice_turn(links, length);
+    for (size_t at = 0; at < length;) {
+        size_t end = links[at].from;
+        int32_t id = links[at].id;
+        bool unknown = id == NO_UNK || id == m->unk;
+        while (unknown && m->unk >= 0 && end < length && links[end].id == id) end = links[end].from;
         if (unknown) {
             SPAR_TRY(add_unknown(m, run, text + at, end - at));
         } else {
