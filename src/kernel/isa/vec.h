@@ -86,6 +86,9 @@ SPAR__INLINE void vec_transpose(vec x[8]) {
 SPAR__INLINE vec vec_load_bf16(const uint16_t *p) {
 #ifdef SPAR_REAL_DOUBLE
     return (vec){from_bf16(p[0]), from_bf16(p[1])};
+#elif defined SPAR_ISA_avx2
+    __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i_u *)(const void *)p));
+    return (vec)_mm256_slli_epi32(wide, 16);
 #else
     typedef uint16_t narrow __attribute__((vector_size(SPAR__LANES * 2), aligned(2), may_alias));
     typedef uint32_t wide __attribute__((vector_size(SPAR__LANES * 4)));

@@ -5,16 +5,16 @@
 #include "kernel/quant/search.h"
 
 SPAR__INLINE void load_five_bits(const unsigned char *at, int8_t *q) {
-    typedef uint8_t bytes16 __attribute__((vector_size(16)));
-    const bytes16 bit = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
-    for (int half = 0; half < 2; half++) {
-        const unsigned char a = at[2 * half], b = at[2 * half + 1];
-        bytes16 fifth = {a, a, a, a, a, a, a, a, b, b, b, b, b, b, b, b}, low;
-        memcpy(&low, at + 4, sizeof low);
-        low = half ? low >> 4 : low & 15;
-        low |= (bytes16)((fifth & bit) != 0) & 16;
-        memcpy(q + 16 * half, &low, sizeof low);
-    }
+    const bytes32 bit = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128,
+                         1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+    uint32_t word;
+    memcpy(&word, at, sizeof word);
+    typedef uint32_t words8 __attribute__((vector_size(32)));
+    bytes32 fifth = (bytes32)(word - (words8){0}); /* the four bytes, over and over */
+    fifth = __builtin_shufflevector(fifth, fifth, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 18, 18,
+                                    18, 18, 18, 18, 18, 18, 19, 19, 19, 19, 19, 19, 19, 19);
+    bytes32 all = halves_of(at + 4) | ((bytes32)((fifth & bit) != 0) & 16);
+    memcpy(q, &all, sizeof all);
 }
 
 static inline void store_five_bits(unsigned char *at, const uint8_t *q) {

@@ -8,14 +8,11 @@
 
 /* 16 bytes: low halves are the first 16 levels, high ones the others. */
 SPAR__INLINE void load_iq4(const unsigned char *at, int8_t *q) {
-    typedef int8_t bytes16 __attribute__((vector_size(16)));
-    const bytes16 levels = {IQ4_LEVELS};
-    bytes16 both, low, high;
+    const bytes16 levels = (bytes16)(signed char __attribute__((vector_size(16)))){IQ4_LEVELS};
+    bytes16 both;
     memcpy(&both, at, sizeof both);
-    low = __builtin_shuffle(levels, both & 15);
-    high = __builtin_shuffle(levels, both >> 4 & 15);
-    memcpy(q, &low, sizeof low);
-    memcpy(q + 16, &high, sizeof high);
+    bytes32 all = join_bytes(__builtin_shuffle(levels, both & 15), __builtin_shuffle(levels, both >> 4 & 15));
+    memcpy(q, &all, sizeof all);
 }
 
 SPAR__INLINE v8 to_level(v8 x) {

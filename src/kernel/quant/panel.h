@@ -11,7 +11,6 @@
 enum {
     OUTPUTS = SPAR__PACKED_OUTPUTS,
     DEPTH = SPAR__PACKED_DEPTH,
-    PARTS = OUTPUTS / SPAR__LANES, /* vectors that hold one number of each row */
 #if defined SPAR_ISA_avx512
     VECTORS = 8, /* x, at once */
     SIGN_BIT = 0x80
@@ -22,183 +21,210 @@ enum {
 };
 
 typedef int32_t ivec __attribute__((vector_size(SPAR__LANES * 4)));
+typedef int8_t four_bytes[SPAR__LANES][4]; /* of each row of a strip */
 
-typedef struct panel {
-    int8_t q[DEPTH / 4][OUTPUTS][4];
-    float s[DEPTH / 16][OUTPUTS], m[DEPTH / 16][OUTPUTS];
-} panel;
+/* The rows of one vector. */
+typedef struct strip {
+    four_bytes q[DEPTH / 4];
+    float s[DEPTH / 16][SPAR__LANES], m[DEPTH / 16][SPAR__LANES];
+} strip;
 
-/* Elements at … at + n − 1 of the rows; rows beyond n_out are zeros. AVX-512 multiplies unsigned by
- * signed numbers, so signed q are moved by 128 there, and the offset with them. */
-SPAR__INLINE void fill_panel(const format f, unpacker unpack, const spar__packed_tile *t, int64_t at,
-                             int n, panel *out) {
-    unpacked u;
+/* Four bytes of a row at a time to out[step][row]. AVX-512 multiplies unsigned by signed numbers, so
+ * signed q are moved by 128 there, and the offset with them. */
+SPAR__INLINE void interleave(const format f, const int8_t (*q)[SUPER], four_bytes *out) {
+#if SPAR__LANES == 8
+    (void)f;
+    for (int k = 0; k < SUPER / 4; k += 8) {
+        vec x[8];
+        for (int r = 0; r < 8; r++) memcpy(&x[r], q[r] + 4 * k, sizeof *x);
+        vec_transpose(x);
+        for (int r = 0; r < 8; r++) memcpy(out[k + r], &x[r], sizeof *x);
+    }
+#else
     const uint32_t flip = f.span ? 0 : SIGN_BIT * 0x01010101u;
-    for (int o = 0; o < OUTPUTS; o++) {
-        const unsigned char *row = (const unsigned char *)t->w + (size_t)o * t->row_bytes;
-        row += at / f.block * f.bytes;
-        for (int i = 0; i < n; i += SUPER, row += SUPER / f.block * f.bytes) {
-            int count = n - i < SUPER ? n - i : SUPER;
-            if (o < t->n_out)
-                unpack_some(f, unpack, row, count, &u);
-            else if (i == 0)
-                memset(&u, 0, sizeof u);
-            for (int k = 0; k < count / 4; k++) {
-                uint32_t word;
-                memcpy(&word, u.q + 4 * k, sizeof word);
-                word ^= flip;
-                memcpy(out->q[i / 4 + k][o], &word, sizeof word);
-            }
+    for (int r = 0; r < SPAR__LANES; r++)
+        for (int k = 0; k < SUPER / 4; k++) {
+            uint32_t word;
+            memcpy(&word, q[r] + 4 * k, sizeof word);
+            word ^= flip;
+            memcpy(out[k][r], &word, sizeof word);
+        }
+#endif
+}
+
+/* Elements at … at + n − 1 of the rows from `first`; rows beyond n_out are zeros. */
+SPAR__INLINE void fill_strip(const format f, unpacker unpack, const spar__packed_tile *t, int first,
+                            int64_t at, int n, strip *out) {
+    int8_t q[SPAR__LANES][SUPER] __attribute__((aligned(64)));
+    unpacked u;
+    for (int i = 0; i < n; i += SUPER) {
+        int count = n - i < SUPER ? n - i : SUPER, group = i / f.group;
+        for (int r = 0; r < SPAR__LANES; r++) {
+            const unsigned char *row = (const unsigned char *)t->w + (size_t)(first + r) * t->row_bytes;
+            memset(&u, 0, first + r < t->n_out ? 0 : sizeof u);
+            if (first + r < t->n_out)
+                unpack_some(f, unpack, row + (at + i) / f.block * f.bytes, count, &u);
+            memcpy(q[r], u.q, (size_t)count);
             for (int g = 0; g < count / f.group; g++) {
-                out->s[i / f.group + g][o] = u.s[g];
-                if (f.has_min) out->m[i / f.group + g][o] = u.m[g];
+                out->s[group + g][r] = u.s[g];
+                if (f.has_min) out->m[group + g][r] = u.m[g];
             }
         }
+        interleave(f, q, out->q + i / 4);
     }
 }
 
-/* sums[v][part] = Σ q·p over `steps` times four elements. */
+/* sums[v] = Σ q·p over `steps` times four elements. */
 #if defined SPAR_ISA_avx512
 
-SPAR__INLINE void panel_sums(const format f, const int8_t (*q)[OUTPUTS][4],
-                             const int8_t *const *p, int steps, ivec (*sums)[PARTS]) {
+SPAR__INLINE void strip_sums(const format f, const four_bytes *q, const int8_t *const *p, int steps,
+                            ivec *sums) {
     (void)f;
-    for (int v = 0; v < VECTORS; v++) sums[v][0] = (ivec){0};
+    for (int v = 0; v < VECTORS; v++) sums[v] = (ivec){0};
     for (int k = 0; k < steps; k++) {
         __m512i w = _mm512_loadu_si512(q[k]);
         for (int v = 0; v < VECTORS; v++) {
             int32_t four;
             memcpy(&four, p[v] + 4 * k, sizeof four);
-            sums[v][0] = (ivec)_mm512_dpbusd_epi32((__m512i)sums[v][0], w, _mm512_set1_epi32(four));
+            sums[v] = (ivec)_mm512_dpbusd_epi32((__m512i)sums[v], w, _mm512_set1_epi32(four));
         }
     }
 }
 
 #elif defined SPAR_ISA_avx2
 
-SPAR__INLINE void panel_sums(const format f, const int8_t (*q)[OUTPUTS][4],
-                             const int8_t *const *p, int steps, ivec (*sums)[PARTS]) {
+SPAR__INLINE void strip_sums(const format f, const four_bytes *q, const int8_t *const *p, int steps,
+                            ivec *sums) {
     const __m256i ones = _mm256_set1_epi16(1);
-    int span = f.span ? (f.span < steps ? f.span : steps) : 1;
-    __m256i total[VECTORS][PARTS] = {{{0}}}, pairs[VECTORS][PARTS] = {{{0}}};
+    const int span = f.span ? (f.span < steps ? f.span : steps) : 1;
+    __m256i total[VECTORS], pairs[VECTORS];
+#pragma GCC unroll 8
     for (int k = 0; k < steps; k++) {
-        __m256i w[PARTS], size[PARTS];
-        for (int j = 0; j < PARTS; j++) {
-            w[j] = _mm256_loadu_si256((const __m256i_u *)q[k][j * SPAR__LANES]);
-            if (!f.span) size[j] = _mm256_abs_epi8(w[j]);
-        }
+        __m256i w = _mm256_loadu_si256((const __m256i_u *)q[k]), size = _mm256_abs_epi8(w);
         for (int v = 0; v < VECTORS; v++) {
             int32_t four;
             memcpy(&four, p[v] + 4 * k, sizeof four);
             __m256i x = _mm256_set1_epi32(four);
-            for (int j = 0; j < PARTS; j++) {
-                __m256i pair = f.span ? _mm256_maddubs_epi16(w[j], x)
-                                      : _mm256_maddubs_epi16(size[j], _mm256_sign_epi8(x, w[j]));
-                pairs[v][j] = k % span ? _mm256_add_epi16(pairs[v][j], pair) : pair;
-                if ((k + 1) % span) continue;
-                __m256i part = _mm256_madd_epi16(pairs[v][j], ones);
-                total[v][j] = k + 1 == span ? part : _mm256_add_epi32(total[v][j], part);
-            }
+            __m256i pair = f.span ? _mm256_maddubs_epi16(w, x)
+                                  : _mm256_maddubs_epi16(size, _mm256_sign_epi8(x, w));
+            pairs[v] = k % span ? _mm256_add_epi16(pairs[v], pair) : pair;
+            if ((k + 1) % span) continue;
+            __m256i sum = _mm256_madd_epi16(pairs[v], ones);
+            total[v] = k + 1 == span ? sum : _mm256_add_epi32(total[v], sum);
         }
     }
-    for (int v = 0; v < VECTORS; v++)
-        for (int j = 0; j < PARTS; j++) sums[v][j] = (ivec)total[v][j];
+    for (int v = 0; v < VECTORS; v++) sums[v] = (ivec)total[v];
 }
 
 #elif defined SPAR_ISA_neon
 
-SPAR__INLINE void panel_sums(const format f, const int8_t (*q)[OUTPUTS][4],
-                             const int8_t *const *p, int steps, ivec (*sums)[PARTS]) {
+SPAR__INLINE void strip_sums(const format f, const four_bytes *q, const int8_t *const *p, int steps,
+                            ivec *sums) {
     (void)f;
-    int32x4_t total[VECTORS][PARTS];
-    for (int v = 0; v < VECTORS; v++)
-        for (int j = 0; j < PARTS; j++) total[v][j] = vdupq_n_s32(0);
-    for (int k = 0; k < steps; k++)
+    int32x4_t total[VECTORS];
+    for (int v = 0; v < VECTORS; v++) total[v] = vdupq_n_s32(0);
+    for (int k = 0; k < steps; k++) {
+        int8x16_t w = vld1q_s8(q[k][0]);
         for (int v = 0; v < VECTORS; v++) {
             int32_t four;
             memcpy(&four, p[v] + 4 * k, sizeof four);
-            int8x16_t x = vreinterpretq_s8_s32(vdupq_n_s32(four));
-            for (int j = 0; j < PARTS; j++)
-                total[v][j] = vdotq_s32(total[v][j], vld1q_s8(q[k][j * SPAR__LANES]), x);
+            total[v] = vdotq_s32(total[v], w, vreinterpretq_s8_s32(vdupq_n_s32(four)));
         }
-    for (int v = 0; v < VECTORS; v++)
-        for (int j = 0; j < PARTS; j++) sums[v][j] = (ivec)total[v][j];
+    }
+    for (int v = 0; v < VECTORS; v++) sums[v] = (ivec)total[v];
 }
 
 #else
 
-SPAR__INLINE void panel_sums(const format f, const int8_t (*q)[OUTPUTS][4],
-                             const int8_t *const *p, int steps, ivec (*sums)[PARTS]) {
+SPAR__INLINE void strip_sums(const format f, const four_bytes *q, const int8_t *const *p, int steps,
+                            ivec *sums) {
     (void)f;
     for (int v = 0; v < VECTORS; v++)
-        for (int o = 0; o < OUTPUTS; o++) {
+        for (int o = 0; o < SPAR__LANES; o++) {
             int32_t sum = 0;
             for (int k = 0; k < steps; k++)
                 for (int i = 0; i < 4; i++) sum += q[k][o][i] * p[v][4 * k + i];
-            sums[v][o / SPAR__LANES][o % SPAR__LANES] = sum;
+            sums[v][o] = sum;
         }
 }
 
 #endif
 
-/* Adds the terms of elements at … at + n − 1 to y [VECTORS, OUTPUTS]. */
-SPAR__INLINE void panel_terms(const format f, const panel *w, const spar__packed *x, int64_t at, int n,
-                              float (*y)[OUTPUTS]) {
-    vec total[VECTORS][PARTS];
+/* The terms of group g of the strip, the i-th of x. */
+SPAR__INLINE void group_terms(const format f, const strip *w, const spar__packed *x, int g, int64_t i,
+                              vec *terms) {
     const int offset = f.span ? f.offset : SIGN_BIT;
-    for (int v = 0; v < VECTORS; v++)
-        for (int j = 0; j < PARTS; j++) total[v][j] = vec_load(&y[v][j * SPAR__LANES]);
-    for (int g = 0; g < n / f.group; g++) {
-        const int8_t *p[VECTORS];
-        ivec sums[VECTORS][PARTS];
-        int64_t i = at / f.group + g;
-        for (int v = 0; v < VECTORS; v++) p[v] = x[v].p + at + g * f.group;
-        panel_sums(f, w->q + g * f.group / 4, p, f.group / 4, sums);
-        for (int v = 0; v < VECTORS; v++) {
-            int32_t p_sum = f.group == 16 ? x[v].sums16[i] : x[v].sums32[i];
-            vec d = vec_all(x[v].d[f.group == 16 ? i / 2 : i]);
-            vec scaled = vec_all(f.group == 16 ? x[v].scaled16[i] : x[v].scaled32[i]);
-            ivec shift = offset * p_sum - (ivec){0};
-            for (int j = 0; j < PARTS; j++) {
-                ivec whole = offset ? sums[v][j] - shift : sums[v][j];
-                vec s = vec_load(&w->s[g][j * SPAR__LANES]);
-                vec term = __builtin_convertvector(whole, vec) * (s * d);
-                if (f.has_min) term += vec_load(&w->m[g][j * SPAR__LANES]) * scaled;
-                total[v][j] += term;
-            }
-        }
+    const int8_t *p[VECTORS];
+    ivec sums[VECTORS];
+    for (int v = 0; v < VECTORS; v++) p[v] = x[v].p + i * f.group;
+    strip_sums(f, w->q + g * f.group / 4, p, f.group / 4, sums);
+    vec s = vec_load(w->s[g]), m = vec_load(w->m[g]);
+    for (int v = 0; v < VECTORS; v++) {
+        int32_t p_sum = f.group == 16 ? x[v].sums16[i] : x[v].sums32[i];
+        vec d = vec_all(x[v].d[f.group == 16 ? i / 2 : i]);
+        ivec shift = offset * p_sum - (ivec){0}, whole = offset ? sums[v] - shift : sums[v];
+        terms[v] = __builtin_convertvector(whole, vec) * (s * d);
+        if (f.has_min) terms[v] += m * vec_all(f.group == 16 ? x[v].scaled16[i] : x[v].scaled32[i]);
     }
-    for (int v = 0; v < VECTORS; v++)
-        for (int j = 0; j < PARTS; j++) vec_store(&y[v][j * SPAR__LANES], total[v][j]);
+}
+
+/* Adds the terms of 256 elements, or of the `n` that are left, to y: in a tree, whose leaves come in
+ * such an order that sums of 1, 2, 4 and 8 of them wait for their like. The strip begins at `at`. */
+SPAR__INLINE void strip_terms(const format f, const strip *w, const spar__packed *x, int64_t at, int from,
+                             int n, float (*y)[OUTPUTS]) {
+    static const uint8_t order8[] = {0, 4, 2, 6, 1, 5, 3, 7};
+    static const uint8_t order16[] = {0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15};
+    const int groups = SUPER / f.group;
+    vec waiting[5][VECTORS];
+    for (int i = 0; i < groups; i++) {
+        int g = f.group == 16 ? order16[i] : order8[i], level = 0;
+        vec sum[VECTORS];
+        if (g * f.group < n)
+            group_terms(f, w, x, from / f.group + g, (at + from) / f.group + g, sum);
+        else
+            for (int v = 0; v < VECTORS; v++) sum[v] = vec_all(0);
+        for (; i >> level & 1; level++)
+            for (int v = 0; v < VECTORS; v++) sum[v] += waiting[level][v];
+        for (int v = 0; v < VECTORS; v++) waiting[level][v] = sum[v];
+    }
+    const vec *all = waiting[groups == 16 ? 4 : 3];
+    for (int v = 0; v < VECTORS; v++) vec_store(y[v], vec_load(y[v]) + all[v]);
+}
+
+/* Adds the strip's products with all vectors to the columns of y from `first`. */
+SPAR__INLINE void strip_rows(const format f, const strip *w, const spar__packed_tile *t, int64_t at, int n,
+                            int first, float (*y)[OUTPUTS]) {
+    size_t x_bytes = spar__packed_bytes(t->n);
+    for (int64_t r = 0; r < t->n_rows; r += VECTORS) {
+        spar__packed x[VECTORS];
+        for (int v = 0; v < VECTORS; v++) {
+            int64_t row = r + v < t->n_rows ? r + v : t->n_rows - 1;
+            x[v] = spar__packed_at(t->x + (size_t)row * x_bytes, t->n);
+        }
+        for (int i = 0; i < n; i += SUPER)
+            strip_terms(f, w, x, at, i, n - i < SUPER ? n - i : SUPER,
+                       (float(*)[OUTPUTS])(void *)&y[r][first]);
+    }
 }
 
 SPAR__INLINE void panel_tile(const format f, unpacker unpack, const spar__packed_tile *t) {
-    panel w;
+    strip w;
     float y[SPAR__PACKED_ROWS][OUTPUTS];
-    size_t x_bytes = spar__packed_bytes(t->n);
-    memset(y, 0, (size_t)t->n_rows * sizeof *y);
+    memset(y, 0, (size_t)(t->n_rows + VECTORS - 1) / VECTORS * VECTORS * sizeof *y);
     for (int64_t at = 0; at < t->n; at += DEPTH) {
         int n = t->n - at < DEPTH ? (int)(t->n - at) : DEPTH;
-        fill_panel(f, unpack, t, at, n, &w);
-        for (int64_t r = 0; r < t->n_rows; r += VECTORS) {
-            spar__packed x[VECTORS];
-            float some[VECTORS][OUTPUTS];
-            int64_t count = t->n_rows - r < VECTORS ? t->n_rows - r : VECTORS;
-            for (int v = 0; v < VECTORS; v++) {
-                int64_t row = r + (v < count ? v : count - 1);
-                x[v] = spar__packed_at(t->x + (size_t)row * x_bytes, t->n);
-            }
-            memcpy(some, y[r], (size_t)count * sizeof *y);
-            for (int64_t v = count; v < VECTORS; v++) memset(some[v], 0, sizeof some[v]);
-            panel_terms(f, &w, x, at, n, some);
-            memcpy(y[r], some, (size_t)count * sizeof *y);
+        for (int first = 0; first < t->n_out; first += SPAR__LANES) {
+            fill_strip(f, unpack, t, first, at, n, &w);
+            strip_rows(f, &w, t, at, n, first, y);
         }
     }
-    for (int64_t r = 0; r < t->n_rows; r++)
-        for (int64_t o = 0; o < t->n_out; o++) {
-            float *out = t->y + r * t->y_stride + o;
-            *out = t->alpha * y[r][o] + (t->beta != 0 ? t->beta * *out : 0);
-        }
+    for (int64_t r = 0; r < t->n_rows; r++) {
+        float *out = t->y + r * t->y_stride;
+        if (t->beta == 0)
+            for (int64_t o = 0; o < t->n_out; o++) out[o] = t->alpha * y[r][o];
+        else
+            for (int64_t o = 0; o < t->n_out; o++) out[o] = t->alpha * y[r][o] + t->beta * out[o];
+    }
 }
 
 #endif

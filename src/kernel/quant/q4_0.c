@@ -2,7 +2,7 @@
  * are the first 16 weights, the high ones the others. */
 #include "kernel/quant/search.h"
 
-static const format self = {.block = 32, .bytes = 18, .group = 32, .offset = 8, .span = 8};
+static const format self = {.block = 32, .bytes = 18, .group = 32, .offset = 8, .span = 8, .nibbles = 2};
 
 SPAR__INLINE void unpack(const unsigned char *block, int8_t *q, float *s, float *m) {
     (void)m;

@@ -1,7 +1,7 @@
 /* q4_1: 32 weights of 4 bits, w = d·q + m. A block is d and m in binary16 and 16 bytes, as q4_0's. */
 #include "kernel/quant/search.h"
 
-static const format self = {.block = 32, .bytes = 20, .group = 32, .span = 8, .has_min = true};
+static const format self = {.block = 32, .bytes = 20, .group = 32, .span = 8, .nibbles = 4, .has_min = true};
 
 SPAR__INLINE void unpack(const unsigned char *block, int8_t *q, float *s, float *m) {
     *s = load_half(block);

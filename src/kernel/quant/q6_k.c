@@ -9,7 +9,8 @@ enum { HIGH = 128, SCALES = 192, D = 208 };
 SPAR__INLINE void unpack(const unsigned char *block, int8_t *q, float *s, float *m) {
     (void)m;
     float d = load_half(block + D);
-    for (int i = 0; i < 16; i++) s[i] = d * (float)(int8_t)block[SCALES + i];
+    scale_signed(block + SCALES, d, s);
+    scale_signed(block + SCALES + 8, d, s + 8);
     for (int half = 0; half < 2; half++) {
         const unsigned char *low = block + 64 * half, *high = block + HIGH + 32 * half;
         for (int i = 0; i < 32; i++) {

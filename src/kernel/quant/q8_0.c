@@ -6,7 +6,9 @@ static const format self = {.block = 32, .bytes = 34, .group = 32};
 SPAR__INLINE void unpack(const unsigned char *block, int8_t *q, float *s, float *m) {
     (void)m;
     *s = load_half(block);
-    memcpy(q, block + 2, 32);
+    bytes32 all;
+    memcpy(&all, block + 2, sizeof all);
+    memcpy(q, &all, sizeof all);
 }
 
 /* d = max |x| / 127, q = round(x/d). Numbers that are not finite become 0. */

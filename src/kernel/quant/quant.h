@@ -3,9 +3,9 @@
  * A format stores groups of 16 or 32 weights as w = s·(q − offset) + m with small whole q. The other
  * factor is packed once: x = d·p with whole |p| ≤ 127, d for each 32. Then
  *     y = Σ_g s_g·d_g·Σ_i (q_i − offset)·p_i + m_g·d_g·Σ_i p_i
- * The inner sums are exact; those over groups are made one after the other, in floats that are
- * neither fused nor reordered. So a product has the same bits on every instruction set, whether a
- * row meets one vector or a tile of weights meets many.
+ * The inner sums are exact; those over groups are made in a tree for each 256 elements and then one
+ * after the other, in floats that are neither fused nor reordered. So a product has the same bits on
+ * every instruction set, whether a row meets one vector or a tile of weights meets many.
  *
  * A file of a format says how a block is unpacked and quantised, and ends with
  * SPAR__QUANT_DEFINE, which makes the kernels of it. */
@@ -19,11 +19,18 @@
 
 enum { SUPER = 256, GROUPS = SUPER / 32 }; /* what is unpacked at once */
 
+/* Eight lanes on every instruction set: the groups of 256 elements. */
+typedef float float8 __attribute__((vector_size(32)));
+typedef int32_t whole8 __attribute__((vector_size(32)));
+typedef float float8_unaligned __attribute__((vector_size(32), aligned(4), may_alias));
+typedef int32_t whole8_unaligned __attribute__((vector_size(32), aligned(4), may_alias));
+
 typedef struct format {
-    int block, bytes; /* elements and bytes of a block; a block divides 256 */
+    int block, bytes; /* elements and bytes of a block: 256, or 32 that begin with s and then m in binary16 */
     int group;        /* elements that share s and m: 16 or 32 */
     int offset;       /* of unsigned q; 0 when q is signed */
     int span;         /* pairs of products of unsigned q that 16 bits hold the sum of; 0: q is signed */
+    int nibbles;      /* where in a block of 32 levels of 4 bits these begin, for kernels that read them there */
     bool has_min;     /* there is an m */
 } format;
 
@@ -47,6 +54,39 @@ SPAR__INLINE float load_half(const void *at) {
 SPAR__INLINE void store_half(void *at, float x) {
     uint16_t h = to_f16((real)x);
     memcpy(at, &h, sizeof h);
+}
+
+SPAR__INLINE float8 load8(const float *p) { return *(const float8_unaligned *)(const void *)p; }
+
+/* out[i] = d·(whole number of 8 bits). */
+SPAR__INLINE void scale_signed(const void *bytes, float d, float *out) {
+    whole8 w;
+#if defined SPAR_ISA_avx2 || defined SPAR_ISA_avx512
+    w = (whole8)_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i_u *)bytes));
+#else
+    for (int i = 0; i < 8; i++) w[i] = ((const int8_t *)bytes)[i];
+#endif
+    *(float8_unaligned *)(void *)out = d * __builtin_convertvector(w, float8);
+}
+
+/* 32 levels are stored at once: what is read at once soon after must have been. */
+typedef uint8_t bytes16 __attribute__((vector_size(16)));
+typedef uint8_t bytes32 __attribute__((vector_size(32)));
+
+SPAR__INLINE bytes32 join_bytes(bytes16 low, bytes16 high) {
+    return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16,
+                                   17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31);
+}
+
+/* 16 bytes: low halves are the first 16 levels, high ones the others. */
+SPAR__INLINE bytes32 halves_of(const unsigned char *at) {
+    bytes16 both;
+    memcpy(&both, at, sizeof both);
+    return join_bytes(both, both >> 4) & 15;
+}
+SPAR__INLINE void load_halves(const unsigned char *at, int8_t *q) {
+    bytes32 all = halves_of(at);
+    memcpy(q, &all, sizeof all);
 }
 
 /* n ≤ 256 elements, whole blocks. */

@@ -9,17 +9,6 @@
 typedef float v8 __attribute__((vector_size(32)));
 typedef int32_t v8_mask __attribute__((vector_size(32)));
 
-/* 16 bytes: low halves are the first 16 levels, high ones the others. */
-SPAR__INLINE void load_halves(const unsigned char *at, int8_t *q) {
-    typedef uint8_t bytes16 __attribute__((vector_size(16)));
-    bytes16 both, low, high;
-    memcpy(&both, at, sizeof both);
-    low = both & 15;
-    high = both >> 4;
-    memcpy(q, &low, sizeof low);
-    memcpy(q + 16, &high, sizeof high);
-}
-
 SPAR__INLINE v8 v8_all(float a) { return a - (v8){0}; }
 SPAR__INLINE v8 v8_select(v8_mask mask, v8 yes, v8 no) {
     return (v8)((mask & (v8_mask)yes) | (~mask & (v8_mask)no));

@@ -8,15 +8,13 @@
 
 SPAR__INLINE void load_six_bits(const unsigned char *at, float d, float dmin, float *s, float *m) {
     uint32_t a, b, c;
-    uint8_t st[16];
     memcpy(&a, at, 4);
     memcpy(&b, at + 4, 4);
     memcpy(&c, at + 8, 4);
     uint32_t words[4] = {a & 0x3f3f3f3f, (c & 0x0f0f0f0f) | (a >> 2 & 0x30303030), b & 0x3f3f3f3f,
                          (c >> 4 & 0x0f0f0f0f) | (b >> 2 & 0x30303030)};
-    memcpy(st, words, sizeof st);
-    for (int g = 0; g < 8; g++) s[g] = d * (float)st[g];
-    for (int g = 0; g < 8; g++) m[g] = -(dmin * (float)st[8 + g]);
+    scale_signed(words, d, s);
+    scale_signed(words + 2, -dmin, m);
 }
 
 static inline void store_six_bits(unsigned char *at, const int *s, const int *t) {
