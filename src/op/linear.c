@@ -17,7 +17,7 @@ static void few_rows(spar__tensor *x, spar__tensor *w, real alpha, real beta, re
     size_t row_bytes = 0;
     spar__row_bytes(w->type, (size_t)w->cols, &row_bytes);
     int64_t step = x->rows > 1 ? WEIGHTS_OF_SEVERAL : WEIGHTS_AT_ONCE;
-#pragma omp parallel for schedule(static) if (w->rows * w->cols > 1 << 14)
+#pragma omp parallel for schedule(dynamic) if (w->rows * w->cols > 1 << 14)
     for (int64_t o = 0; o < w->rows; o += step) {
         int64_t n = w->rows - o < step ? w->rows - o : step;
         const char *rows = (const char *)w->data + (size_t)o * row_bytes;
@@ -46,7 +46,7 @@ static void packed_rows(spar__pass *pass, const spar__tensor *x, const spar__ten
     for (int64_t r = 0; r < rows; r++)
         k->pack(packed + (size_t)r * packed_bytes, spar__data(x) + r * n, n);
     if (rows < TILED_ROWS) step = WEIGHTS_AT_ONCE;
-#pragma omp parallel for schedule(static) if (w->rows * n > 1 << 14)
+#pragma omp parallel for schedule(dynamic) if (w->rows * n > 1 << 14)
     for (int64_t o = 0; o < w->rows; o += step) {
         int64_t outputs = w->rows - o < step ? w->rows - o : step;
         const char *at = (const char *)w->data + (size_t)o * row_bytes;

@@ -58,15 +58,19 @@ SPAR__INLINE void store_half(void *at, float x) {
 
 SPAR__INLINE float8 load8(const float *p) { return *(const float8_unaligned *)(const void *)p; }
 
+SPAR__INLINE whole8 load_bytes(const void *bytes) {
+#if defined SPAR_ISA_avx2 || defined SPAR_ISA_avx512
+    return (whole8)_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i_u *)bytes));
+#else
+    whole8 w;
+    for (int i = 0; i < 8; i++) w[i] = ((const int8_t *)bytes)[i];
+    return w;
+#endif
+}
+
 /* out[i] = d·(whole number of 8 bits). */
 SPAR__INLINE void scale_signed(const void *bytes, float d, float *out) {
-    whole8 w;
-#if defined SPAR_ISA_avx2 || defined SPAR_ISA_avx512
-    w = (whole8)_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i_u *)bytes));
-#else
-    for (int i = 0; i < 8; i++) w[i] = ((const int8_t *)bytes)[i];
-#endif
-    *(float8_unaligned *)(void *)out = d * __builtin_convertvector(w, float8);
+    *(float8_unaligned *)(void *)out = d * __builtin_convertvector(load_bytes(bytes), float8);
 }
 
 /* 32 levels are stored at once: what is read at once soon after must have been. */
@@ -96,19 +100,29 @@ SPAR__INLINE void unpack_some(const format f, unpacker unpack, const unsigned ch
         unpack(row, u->q + i, u->s + i / f.group, u->m + i / f.group);
 }
 
+SPAR__INLINE void decode_some(const format f, unpacker unpack, real *out, const unsigned char *row, int n) {
+    unpacked u;
+    unpack_some(f, unpack, row, n, &u);
+    for (int g = 0; g < n / f.group; g++)
+#pragma GCC unroll 4
+        for (int k = 0; k < f.group / 8; k++) {
+            int i = g * f.group + 8 * k;
+            float8 w = u.s[g] * __builtin_convertvector(load_bytes(u.q + i) - f.offset, float8);
+            if (f.has_min) w += u.m[g];
+#ifdef SPAR_REAL_DOUBLE
+            for (int j = 0; j < 8; j++) out[i + j] = w[j];
+#else
+            *(float8_unaligned *)(void *)(out + i) = w;
+#endif
+        }
+}
+
 SPAR__INLINE void quant_decode(const format f, unpacker unpack, real *out, const void *in,
                                int64_t n) {
     const unsigned char *row = in;
-    unpacked u;
-    for (; n > 0; n -= SUPER, out += SUPER, row += SUPER / f.block * f.bytes) {
-        int count = n < SUPER ? (int)n : SUPER;
-        unpack_some(f, unpack, row, count, &u);
-        for (int g = 0; g < count / f.group; g++)
-            for (int i = g * f.group; i < (g + 1) * f.group; i++) {
-                float w = u.s[g] * (float)(u.q[i] - f.offset);
-                out[i] = f.has_min ? w + u.m[g] : w;
-            }
-    }
+    for (; n >= SUPER; n -= SUPER, out += SUPER, row += SUPER / f.block * f.bytes)
+        decode_some(f, unpack, out, row, SUPER);
+    if (n > 0) decode_some(f, unpack, out, row, (int)n);
 }
 
 /* y += a·row, and row·x, of numbers as they are. */
@@ -118,20 +132,24 @@ SPAR__INLINE void quant_axpy(const format f, unpacker unpack, real *y, real a, c
     for (int64_t i = 0; i < n; i += SUPER) {
         int64_t count = n - i < SUPER ? n - i : SUPER;
         quant_decode(f, unpack, w, (const unsigned char *)in + i / f.block * f.bytes, count);
-        for (int64_t j = 0; j < count; j++) y[i + j] += a * w[j];
+        for (int64_t j = 0; j < count; j += SPAR__LANES)
+            vec_store(y + i + j, vec_load(y + i + j) + vec_all(a) * vec_load(w + j));
     }
 }
 
 SPAR__INLINE real quant_dot(const format f, unpacker unpack, const void *in, const real *x,
                             int64_t n) {
     real w[SUPER];
-    vec sum = {0};
+    vec a = {0}, b = {0};
     for (int64_t i = 0; i < n; i += SUPER) {
-        int64_t count = n - i < SUPER ? n - i : SUPER;
+        int64_t count = n - i < SUPER ? n - i : SUPER; /* a multiple of 32 */
         quant_decode(f, unpack, w, (const unsigned char *)in + i / f.block * f.bytes, count);
-        for (int64_t j = 0; j < count; j += SPAR__LANES) sum += vec_load(w + j) * vec_load(x + i + j);
+        for (int64_t j = 0; j < count; j += 2 * SPAR__LANES) {
+            a += vec_load(w + j) * vec_load(x + i + j);
+            b += vec_load(w + j + SPAR__LANES) * vec_load(x + i + j + SPAR__LANES);
+        }
     }
-    return vec_sum(sum);
+    return vec_sum(a + b);
 }
 
 #include "kernel/quant/dot.h"
