@@ -14,18 +14,13 @@ enum {
 };
 static const double TILE_WORK = 8e6; /* m·n·k that pays for a tile of its own */
 
-typedef struct grid {
-    int64_t rows, cols; /* of a tile */
-    int64_t across, tiles;
-} grid;
-
 static int64_t parts(int64_t n, int64_t pieces, int64_t multiple) {
     int64_t part = (n + pieces - 1) / pieces;
     return (part + multiple - 1) / multiple * multiple;
 }
 
 /* Halves the longer side of a tile until there are enough of them. */
-static grid grid_for(int64_t m, int64_t n, int64_t k) {
+spar__grid spar__grid_for(int64_t m, int64_t n, int64_t k) {
     int64_t down = 1, across = 1;
     double work = (double)m * (double)n * (double)k;
     while (down * across < TILES && work / (double)(down * across) > 2 * TILE_WORK) {
@@ -36,13 +31,13 @@ static grid grid_for(int64_t m, int64_t n, int64_t k) {
         else
             across *= 2;
     }
-    grid g = {.rows = parts(m, down, 24), .cols = parts(n, across, 16)};
+    spar__grid g = {.rows = parts(m, down, 24), .cols = parts(n, across, 16)};
     g.across = (n + g.cols - 1) / g.cols;
     g.tiles = g.across * ((m + g.rows - 1) / g.rows);
     return g;
 }
 
-static spar__product tile_of(const spar__product *p, const grid *g, int64_t index) {
+static spar__product tile_of(const spar__product *p, const spar__grid *g, int64_t index) {
     spar__product t = *p;
     int64_t i = index / g->across * g->rows, j = index % g->across * g->cols;
     t.m = p->m - i < g->rows ? p->m - i : g->rows;
@@ -92,7 +87,7 @@ bool spar__gemm_turns(void) {
 }
 
 static bool by_library(const spar__product *p) {
-    grid g = grid_for(p->m, p->n, p->k);
+    spar__grid g = spar__grid_for(p->m, p->n, p->k);
     int failed = 0;
 #pragma omp parallel for schedule(dynamic) reduction(| : failed)
     for (int64_t t = 0; t < g.tiles; t++) {

@@ -20,6 +20,28 @@ typedef struct spar__product {
 /* Called within a parallel region, several at once. False when the library refuses. */
 bool spar__product_tile(const spar__product *p);
 
+/* C in f32 of A and B in bf16. */
+typedef struct spar__bf16_product {
+    bool transpose_a, transpose_b;
+    int64_t m, n, k;
+    real alpha, beta;
+    const uint16_t *a;
+    int64_t lda;
+    const uint16_t *b;
+    int64_t ldb;
+    real *c;
+    int64_t ldc;
+} spar__bf16_product;
+
+/* As spar__product_tile, where spar__gemm_bf16_fast(); false elsewhere. */
+bool spar__bf16_product_tile(const spar__bf16_product *p);
+
+/* The pieces of an m × n product, cut by its shape alone: `rows` × `cols` each, `across` beside one another. */
+typedef struct spar__grid {
+    int64_t rows, cols, across, tiles;
+} spar__grid;
+spar__grid spar__grid_for(int64_t m, int64_t n, int64_t k);
+
 /* The whole product by our own kernels, on all threads. False without memory. */
 bool spar__packed_gemm(const spar__product *p);
 

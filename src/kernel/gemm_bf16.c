@@ -1,5 +1,6 @@
-/* Dense products of bf16 matrices with sums in f32. Without instructions for them, both matrices
- * are widened into memory that is kept for the next product. */
+/* Dense products of bf16 matrices with sums in f32: by the library, in pieces that depend on the shape
+ * alone, where there are instructions for them; elsewhere both matrices are widened into memory that is
+ * kept for the next product. */
 #include <pthread.h>
 
 #include "kernel/gemm.h"
@@ -29,20 +30,41 @@ static spar_status widen(wide *w, const uint16_t *x, int64_t rows, int64_t cols,
     return SPAR_OK;
 }
 
-spar_status spar__gemm_bf16(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
-                            real alpha, const uint16_t *a, int64_t lda, const uint16_t *b,
-                            int64_t ldb, real beta, real *c, int64_t ldc) {
-    int64_t a_cols = transpose_a ? m : k, b_cols = transpose_b ? k : n;
+static bool by_library(const spar__bf16_product *p) {
+    spar__grid g = spar__grid_for(p->m, p->n, p->k);
+    int failed = 0;
+#pragma omp parallel for schedule(dynamic) reduction(| : failed)
+    for (int64_t t = 0; t < g.tiles; t++) {
+        int64_t i = t / g.across * g.rows, j = t % g.across * g.cols;
+        spar__bf16_product tile = *p;
+        tile.m = p->m - i < g.rows ? p->m - i : g.rows;
+        tile.n = p->n - j < g.cols ? p->n - j : g.cols;
+        tile.a = p->a + (p->transpose_a ? i : i * p->lda);
+        tile.b = p->b + (p->transpose_b ? j * p->ldb : j);
+        tile.c = p->c + i * p->ldc + j;
+        failed |= !spar__bf16_product_tile(&tile);
+    }
+    return !failed;
+}
+
+static spar_status widened(const spar__bf16_product *p) {
+    int64_t a_cols = p->transpose_a ? p->m : p->k, b_cols = p->transpose_b ? p->k : p->n;
     pthread_mutex_lock(&lock);
-    spar_status status = widen(&wide_a, a, transpose_a ? k : m, a_cols, lda);
-    if (status == SPAR_OK) status = widen(&wide_b, b, transpose_b ? n : k, b_cols, ldb);
+    spar_status status = widen(&wide_a, p->a, p->transpose_a ? p->k : p->m, a_cols, p->lda);
+    if (status == SPAR_OK) status = widen(&wide_b, p->b, p->transpose_b ? p->n : p->k, b_cols, p->ldb);
     if (status == SPAR_OK)
-        status = spar__gemm(transpose_a, transpose_b, m, n, k, alpha, wide_a.numbers, a_cols,
-                            wide_b.numbers, b_cols, beta, c, ldc);
+        status = spar__gemm(p->transpose_a, p->transpose_b, p->m, p->n, p->k, p->alpha, wide_a.numbers, a_cols,
+                            wide_b.numbers, b_cols, p->beta, p->c, p->ldc);
     pthread_mutex_unlock(&lock);
     return status;
 }
 
-bool spar__gemm_bf16_fast(void) {
-    return false;
+spar_status spar__gemm_bf16(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
+                            real alpha, const uint16_t *a, int64_t lda, const uint16_t *b,
+                            int64_t ldb, real beta, real *c, int64_t ldc) {
+    spar__bf16_product p = {transpose_a, transpose_b, m, n, k, alpha, beta, a, lda, b, ldb, c, ldc};
+    if (!spar__gemm_bf16_fast() || m <= 0 || n <= 0 || k <= 0) return widened(&p);
+    if (by_library(&p)) return SPAR_OK;
+    return spar__fail(SPAR_ERR_MEMORY, "%s: bf16 product of %lld×%lld×%lld: no memory", spar__gemm_library(),
+                      (long long)m, (long long)n, (long long)k);
 }
