@@ -9,15 +9,25 @@
 #include "cli.h"
 
 static volatile sig_atomic_t interrupted;
+static struct timespec interrupted_at;
 
+/* A second Ctrl-C ends the process at once; but timeout(1) and some shells deliver one signal twice,
+ * to the process and to its group. */
 static void on_signal(int number) {
-    (void)number;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    double since = (double)(now.tv_sec - interrupted_at.tv_sec) + 1e-9 * (double)(now.tv_nsec - interrupted_at.tv_nsec);
+    if (interrupted && since > 0.3) {
+        signal(number, SIG_DFL);
+        raise(number);
+        return;
+    }
+    if (!interrupted) interrupted_at = now;
     interrupted = 1;
 }
 
-/* A second Ctrl-C finds the default action again and ends the process at once. */
 void cli_catch_interrupt(void) {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART | SA_RESETHAND};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
     interrupted = 0;
     sigaction(SIGINT, &action, NULL);

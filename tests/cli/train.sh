@@ -28,7 +28,7 @@ is "the log goes on" test "$(wc -l <log.jsonl)" = 25
 child=$!
 for i in $(seq 100); do [ -e stopped/metrics.db ] && break; sleep 0.1; done
 sleep 0.3
-kill -INT $child
+kill -INT $child && kill -INT $child # as timeout(1) does
 wait $child
 is "an interruption exits with 130" test $? = 130
 is "and leaves a checkpoint" bash -c "ls stopped/checkpoints/checkpoint-*"

@@ -171,14 +171,9 @@ static int next_keys(const spar__attention_args *a, const spar_tile *t, cursor *
 }
 
 static void transpose(real *to, const real *from, int64_t d, int n) {
-#if SPAR__LANES == 8
+#if SPAR__LANES >= 8
     for (int t = 0; n == KEYS && t < KEYS; t += 8)
-        for (int64_t c = 0; c < d; c += 8) {
-            vec x[8];
-            for (int i = 0; i < 8; i++) x[i] = vec_load(from + (t + i) * d + c);
-            vec_transpose(x);
-            for (int i = 0; i < 8; i++) vec_store(to + (c + i) * KEYS + t, x[i]);
-        }
+        for (int64_t c = 0; c < d; c += 8) transpose8(to + c * KEYS + t, KEYS, from + t * d + c, d);
     if (n == KEYS) return;
 #endif
     for (int64_t c = 0; c < d; c += 16)

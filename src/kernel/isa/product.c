@@ -18,16 +18,10 @@ enum { COLS = 2 * SPAR__LANES };
 
 /* to[l·width + i] = from[i·ld + l] for n rows of k, zero for rows up to `width`. */
 SPAR__INLINE void pack_turned(real *to, const real *from, int64_t ld, int64_t k, int64_t n, int width) {
-    enum { AT_ONCE = SPAR__LANES };
     int64_t l = 0;
-#if SPAR__LANES == 8
-    for (; n == width && width % AT_ONCE == 0 && l + AT_ONCE <= k; l += AT_ONCE)
-        for (int i = 0; i < width; i += AT_ONCE) {
-            vec x[AT_ONCE];
-            for (int r = 0; r < AT_ONCE; r++) x[r] = vec_load(from + (i + r) * ld + l);
-            vec_transpose(x);
-            for (int r = 0; r < AT_ONCE; r++) vec_store(to + (l + r) * width + i, x[r]);
-        }
+#if SPAR__LANES >= 8
+    for (; n == width && width % 8 == 0 && l + 8 <= k; l += 8)
+        for (int i = 0; i < width; i += 8) transpose8(to + l * width + i, width, from + i * ld + l, ld);
 #endif
     for (; l < k; l++)
         for (int i = 0; i < width; i++) to[l * width + i] = i < n ? from[i * ld + l] : 0;
@@ -137,7 +131,7 @@ void SPAR__FN(fill_product)(spar__kernels *k) {
         .pack_cols = pack_cols,
         .tile = product,
     };
-#if defined SPAR_ISA_avx2 /* measured there only */
+#if SPAR__LANES >= 8 /* faster than oneDNN's, whose sgemm 2.6 also writes beyond its memory with AVX-512 */
     k->product.preferred = true;
 #endif
 }

@@ -61,10 +61,14 @@ SPAR__INLINE real vec_top(vec v) {
     return top;
 }
 
-#if SPAR__LANES == 8
+#if SPAR__LANES >= 8
 /* Rows of 8 × 8 become columns. */
-SPAR__INLINE void vec_transpose(vec x[8]) {
-    vec t[8];
+typedef real vec8 __attribute__((vector_size(8 * sizeof(real))));
+typedef real vec8_unaligned __attribute__((vector_size(8 * sizeof(real)), aligned(sizeof(real)), may_alias));
+
+SPAR__INLINE void transpose8(real *to, int64_t to_stride, const real *from, int64_t from_stride) {
+    vec8 x[8], t[8];
+    for (int i = 0; i < 8; i++) x[i] = *(const vec8_unaligned *)(from + i * from_stride);
     for (int i = 0; i < 8; i += 2) {
         t[i] = __builtin_shufflevector(x[i], x[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
         t[i + 1] = __builtin_shufflevector(x[i], x[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
@@ -78,7 +82,7 @@ SPAR__INLINE void vec_transpose(vec x[8]) {
         t[i] = __builtin_shufflevector(x[i], x[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
         t[i + 4] = __builtin_shufflevector(x[i], x[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
     }
-    for (int i = 0; i < 8; i++) x[i] = t[i];
+    for (int i = 0; i < 8; i++) *(vec8_unaligned *)(to + i * to_stride) = t[i];
 }
 #endif
 
