@@ -4,9 +4,20 @@ set -eu
 cd "$(dirname "$0")/../.."
 out=$1
 spar=build/spar
-mkdir -p "$out"/fuzz_{model,safetensors,tokenizer,config}
+mkdir -p "$out"/fuzz_{model,safetensors,tokenizer,config,spm,chat}
 cp -r tests/fuzz/seeds/. "$out" # small files that try every kind of value
 cp configs/*.json "$out/fuzz_config"
+cp tests/golden/data/tokenizers/marian/*.spm "$out/fuzz_spm"
+python3 - "$out" <<'END'
+import json, sys
+for i, line in enumerate(open("tests/golden/data/tokenizers/kinds.jsonl")):
+    with open(f"{sys.argv[1]}/fuzz_tokenizer/kind{i}.json", "w") as f:
+        json.dump(json.loads(line)["tokenizer"], f)
+cases = json.load(open("tests/golden/data/chat/templates.json"))
+for i, case in enumerate(cases.values() if isinstance(cases, dict) else cases):
+    with open(f"{sys.argv[1]}/fuzz_chat/template{i}.jinja", "w") as f:
+        f.write(case["template"])
+END
 tiny=(--set model.vocab_size=300 --set model.d_model=16 --set model.n_layers=2 --set model.context=32
       --set model.attention.n_heads=2 --set model.feedforward.d_ff=32)
 echo '{"model": {"architecture": "decoder", "vocab_size": 8, "context": 8, "d_model": 8, "n_layers": 1,

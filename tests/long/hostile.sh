@@ -1,14 +1,13 @@
 #!/bin/bash
-# Published models whose files lie: every fixture cut at every 97th byte, every number of its headers replaced.
+# Published models and tokenizers whose files lie: every fixture cut at every 97th byte, every number of its headers replaced.
 set -u
 cd "$(dirname "$0")/../.."
-for variant in release asan; do
-    program=build/$variant/tests/property/test_family_hostile
+for program in build/{release,asan}/tests/property/test_{family_hostile,token_files}; do
     [ -x "$program" ] || continue
-    if SPAR_HOSTILE=long "$program" >/tmp/hostile.$$ 2>&1; then echo "ok $variant"
+    if SPAR_HOSTILE=long "$program" >/tmp/hostile.$$ 2>&1; then echo "ok $program"
     else
         cat /tmp/hostile.$$
-        echo "not ok $variant"
+        echo "not ok $program"
     fi
 done
 rm -f /tmp/hostile.$$
