@@ -245,7 +245,7 @@ static bool check(const void *opts, const spar_pattern_shape *shape, char *messa
 }
 
 static const spar__content content = {
-    sizeof(spar__lsh_self), declare, prepare, release, spar__lsh_state_size, spar__lsh_arrange};
+    sizeof(spar__lsh_self), declare, prepare, release, spar__lsh_state_size, spar__lsh_state_valid, spar__lsh_arrange};
 
 const spar_pattern_kind spar__pattern_lsh = {
     "lsh", table, sizeof(spar__lsh_options), sees, parts, tiles, tile, keep, seen, NULL, check, &content};

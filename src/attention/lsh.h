@@ -41,5 +41,6 @@ typedef struct spar__lsh_arrangement {
 
 void spar__lsh_arrange(spar__pass *pass, const spar__content_request *request, const spar__arrangement **out);
 int64_t spar__lsh_state_size(const void *options, const void *self, int n_heads, int64_t context);
+bool spar__lsh_state_valid(const void *options, const void *self, int n_heads, int64_t context, const int32_t *state);
 
 #endif

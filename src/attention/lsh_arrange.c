@@ -104,6 +104,21 @@ int64_t spar__lsh_state_size(const void *options, const void *self, int n_heads,
     return 1 + n_heads * o->rounds * list_size(&((const spar__lsh_self *)self)->factors, context);
 }
 
+bool spar__lsh_state_valid(const void *options, const void *self, int n_heads, int64_t context, const int32_t *state) {
+    const spar__lsh_factors *f = &((const spar__lsh_self *)self)->factors;
+    int64_t lists = n_heads * ((const spar__lsh_options *)options)->rounds;
+    int64_t n = state[0];
+    if (n < 0 || n > context) return false;
+    for (int64_t l = 0; l < lists; l++) {
+        const int32_t *newest = state + 1 + l * list_size(f, context), *before = newest + f->buckets;
+        for (int64_t b = 0; b < f->buckets; b++)
+            if (newest[b] < 0 || newest[b] > n) return false;
+        for (int64_t p = 0; p < context; p++) /* lists go back, so they end */
+            if (before[p] < 0 || before[p] > p) return false;
+    }
+    return true;
+}
+
 /* A sequence was cut back, or begins anew: later positions leave the lists. */
 static void cut_back(int32_t *newest, const int32_t *before, int64_t n_buckets, int64_t past) {
     for (int64_t b = 0; b < n_buckets; b++)

@@ -23,9 +23,9 @@ static int attention_tracks(const spar__block *b, spar__cache_track *out) {
     int n = SPAR__KEY_VALUE_TRACKS;
     spar_key_run columns = {0};
     if (pattern->columns) pattern->columns(b->pattern.options, b->shape->n_heads, &columns);
-    out[SPAR__TRACK_KEYS] = out[SPAR__TRACK_VALUES] = (spar__cache_track){width, keep, false, columns, 0};
+    out[SPAR__TRACK_KEYS] = out[SPAR__TRACK_VALUES] = (spar__cache_track){width, keep, false, columns, 0, b->shape->head_dim};
     if (b->cross.kind)
-        for (int i = 0; i < 2; i++) out[n++] = (spar__cache_track){.width = width, .rows = b->memory_context};
+        for (int i = 0; i < 2; i++) out[n++] = (spar__cache_track){.width = width, .rows = b->memory_context, .part = b->shape->head_dim};
     if (relative && relative->to_key)
         out[n++] = (spar__cache_track){b->shape->n_heads * relative->n_rows, keep, true, columns, 0};
     return n;

@@ -14,7 +14,10 @@ typedef struct spar__attention_args {
     real scale;
     const real *q;      /* rows q_stride apart */
     const void *k, *v;  /* rows k_stride, v_stride elements apart */
-    spar__type kv_type; /* SPAR__F32; in caches also bf16, f16 */
+    spar__type kv_type; /* SPAR__F32; in caches also bf16, f16, or one in blocks, a head being whole blocks: */
+    void (*decode)(real *out, const void *in, int64_t n);
+    int64_t block;
+    size_t block_bytes;
     int64_t q_stride, k_stride, v_stride, q_first, ring, ring_low;
     spar_key_run columns;
     /* Patterns that choose by content (attention/content.h): a tile's queries and keys are places in

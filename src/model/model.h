@@ -92,6 +92,14 @@ spar_status spar__model_run_looking(const spar_model *model, const spar_input *i
 /* A cache for n_slots sequences of up to `context` tokens, fed at most max_chunk tokens at once. */
 spar_status spar__model_cache_create(const spar_model *model, int n_slots, int64_t context,
                                      int64_t max_chunk, spar__type type, struct spar__cache **out);
+/* Whether the states of a slot, as spar__cache_pack leaves them, are such as its layers make. */
+spar_status spar__model_states_check(const spar_model *model, const struct spar__cache *cache, const void *states,
+                                     const char *path);
+/* The same of the first layers alone (spar__pass.n_layers). */
+spar_status spar__model_cache_part(const spar_model *model, int64_t n_layers, int n_slots, int64_t context,
+                                   int64_t max_chunk, spar__type type, struct spar__cache **out);
+uint64_t spar__model_cache_part_bytes(const spar_model *model, int64_t n_layers, int n_slots, int64_t context,
+                                      int64_t max_chunk, spar__type type);
 uint64_t spar__model_cache_bytes(const spar_model *model, int n_slots, int64_t context,
                                  int64_t max_chunk, spar__type type);
 

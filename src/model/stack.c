@@ -3,6 +3,7 @@
 
 #include "model/inside.h"
 #include "op/cache.h"
+#include "op/content.h"
 
 static spar__tensor *embed(spar__pass *pass, const spar__stack *s, const int32_t *tokens) {
     const spar__position_kind *position = (const spar__position_kind *)s->position.kind;
@@ -70,10 +71,11 @@ spar__tensor *spar__stack_blocks(spar__pass *pass, const spar_model *m, const sp
     if (!x || !spar__ok(pass)) return NULL;
     spar__shared *outside = pass->shared;
     pass->shared = share(pass, s, outside);
-    const spar__residual_kind *residual = s->shape.n_layers ? s->blocks[0].residual : NULL;
+    int64_t n = pass->n_layers && pass->n_layers < s->shape.n_layers ? pass->n_layers : s->shape.n_layers;
+    const spar__residual_kind *residual = n ? s->blocks[0].residual : NULL;
     if (residual && residual->reversible)
-        x = spar__reversible_run(pass, s->blocks, s->shape.n_layers, residual->joined, x);
-    for (int64_t i = 0; i < s->shape.n_layers && !residual->reversible; i++) {
+        x = spar__reversible_run(pass, s->blocks, n, residual->joined, x);
+    for (int64_t i = 0; i < n && !residual->reversible; i++) {
         spar__tensor *before = x;
         x = spar__block_run(pass, &s->blocks[i], x, m->recompute);
         if (i == 0 && s->convolution) x = convolve(pass, s, before, x);
@@ -201,22 +203,60 @@ static spar_status describe_cache(const spar_model *m, int64_t context, spar__ca
     return SPAR_OK;
 }
 
-spar_status spar__model_cache_create(const spar_model *m, int n_slots, int64_t context, int64_t max_chunk,
-                                     spar__type type, struct spar__cache **out) {
+spar_status spar__model_states_check(const spar_model *m, const struct spar__cache *cache, const void *states,
+                                     const char *path) {
+    const spar__stack *s = spar__model_last(m);
+    int64_t context = spar__cache_context(cache);
+    size_t bytes = spar__cache_states_bytes(cache);
+    int32_t *numbers = bytes ? spar__alloc(bytes) : NULL, *at = numbers;
+    if (!bytes) return SPAR_OK;
+    if (!numbers) return SPAR_ERR_MEMORY;
+    memcpy(numbers, states, bytes); /* aligned */
+    spar_status status = SPAR_OK;
+    for (int64_t i = 0; !status && i < s->shape.n_layers && at < numbers + bytes / sizeof *at; i++) {
+        const spar__block *b = &s->blocks[i];
+        const spar_pattern_kind *kind = (const spar_pattern_kind *)b->pattern.kind;
+        int64_t n = spar__block_state(b, context);
+        if (n && !kind->content->state_valid(b->pattern.options, b->pattern_self, (int)s->shape.n_heads, context, at))
+            status = spar__fail(SPAR_ERR_FORMAT, "%s: layer %lld: not what '%s' attention keeps", path, (long long)i,
+                                kind->name);
+        at += n;
+    }
+    spar__free(numbers);
+    return status;
+}
+
+static int cached_layers(const spar_model *m, int64_t n_layers) {
+    int64_t all = spar__model_last(m)->shape.n_layers;
+    return (int)(n_layers && n_layers < all ? n_layers : all);
+}
+
+spar_status spar__model_cache_part(const spar_model *m, int64_t n_layers, int n_slots, int64_t context,
+                                   int64_t max_chunk, spar__type type, struct spar__cache **out) {
     spar__cache_layer *layers;
     SPAR_TRY(describe_cache(m, context, &layers));
-    spar_status status = spar__cache_create((int)spar__model_last(m)->shape.n_layers, layers, n_slots,
-                                            rows_of(m, context), max_chunk, type, out);
+    spar_status status = spar__cache_create(cached_layers(m, n_layers), layers, n_slots, rows_of(m, context), max_chunk,
+                                            type, out);
     spar__free(layers);
     return status;
 }
 
+spar_status spar__model_cache_create(const spar_model *m, int n_slots, int64_t context, int64_t max_chunk,
+                                     spar__type type, struct spar__cache **out) {
+    return spar__model_cache_part(m, 0, n_slots, context, max_chunk, type, out);
+}
+
 uint64_t spar__model_cache_bytes(const spar_model *m, int n_slots, int64_t context, int64_t max_chunk,
                                  spar__type type) {
+    return spar__model_cache_part_bytes(m, 0, n_slots, context, max_chunk, type);
+}
+
+uint64_t spar__model_cache_part_bytes(const spar_model *m, int64_t n_layers, int n_slots, int64_t context,
+                                      int64_t max_chunk, spar__type type) {
     spar__cache_layer *layers;
     if (describe_cache(m, context, &layers)) return 0;
-    uint64_t bytes =
-        spar__cache_plan_bytes((int)spar__model_last(m)->shape.n_layers, layers, n_slots, rows_of(m, context), max_chunk, type);
+    uint64_t bytes = spar__cache_plan_bytes(cached_layers(m, n_layers), layers, n_slots, rows_of(m, context), max_chunk,
+                                            type);
     spar__free(layers);
     return bytes;
 }

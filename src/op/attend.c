@@ -18,6 +18,7 @@ typedef struct attend {
     real *m, *l, *lse; /* [n_heads, rows] */
     int track;         /* of the keys in the cache; the values' is the next */
     const spar__sequence *sequences;
+    int64_t end; /* where the pass ends, when its rows attend as sequences of their own; else 0 */
     const spar__rows *memory; /* where the keys of cross-attention lie; NULL: in the cache */
 } attend;
 
@@ -105,14 +106,18 @@ static spar__attention_args args_of(const spar__pass *pass, const attend *a, int
     if (pass->cache) {
         spar__cache_view ks = spar__cache_at(pass->cache, pass->layer, a->track, s->slot);
         spar__cache_view vs = spar__cache_at(pass->cache, pass->layer, a->track + 1, s->slot);
-        size_t offset = (size_t)kv * spar__type_of(ks.type)->block_bytes;
+        const spar__type_traits *type = spar__type_of(ks.type);
+        size_t offset = (size_t)(kv / type->block) * type->block_bytes;
         args.k = (char *)ks.rows + offset;
         args.v = (char *)vs.rows + offset;
         args.k_stride = args.v_stride = ks.stride;
         args.ring = ks.ring;
-        args.ring_low = s->past + s->count - ks.ring;
+        args.ring_low = (a->end ? a->end : s->past + s->count) - ks.ring;
         args.columns = ks.columns;
         args.kv_type = ks.type;
+        args.block = type->block;
+        args.block_bytes = type->block_bytes;
+        if (type->block > 1) args.decode = spar__k()->decode[ks.type];
     } else {
         args.k = spar__data(a->k) + key_begin(a, s) * a->k->cols + kv;
         args.v = spar__data(a->v) + key_begin(a, s) * a->v->cols + kv;
@@ -187,6 +192,15 @@ static void finish_rows(const attend *a) {
         }
 }
 
+/* Whether threads are worth their start: what a head of a token sees is much. */
+static bool worth_threads(const attend *a, int64_t units) {
+    if (units < 2) return false;
+    if (a->q->rows > 1) return true;
+    int64_t keep = a->o.kind->keep ? a->o.kind->keep(a->o.pattern) : 0, seen = a->sequences->past + 1;
+    if (keep && keep < seen) seen = keep;
+    return seen * a->o.head_dim * units > 1 << 16;
+}
+
 static void forward(spar__pass *pass, const attend *a) {
     int parts = most_parts(pass, a);
     spar__arena_mark mark = spar__arena_here(pass->arena);
@@ -197,7 +211,8 @@ static void forward(spar__pass *pass, const attend *a) {
         int64_t count = 0;
         unit *units = list_units(pass, a, part, &count);
         if (!units || !work) break;
-#pragma omp parallel for schedule(dynamic) if (count > 1 && a->q->rows > 1)
+        bool threads = worth_threads(a, count);
+#pragma omp parallel for schedule(dynamic) if (threads)
         for (int64_t u = 0; u < count; u++) {
             spar_pattern_view view = view_of(pass, a, units[u].sequence, units[u].head);
             spar__attention_args args = args_of(pass, a, units[u].sequence, units[u].head);
@@ -363,6 +378,24 @@ static void attend_back(spar__pass *pass, void *arguments) {
     spar__arena_rewind(pass->arena, mark);
 }
 
+/* Each row of the pass's one sequence as a sequence. */
+static const spar__rows *split_rows(spar__pass *pass) {
+    const spar__sequence *s = pass->rows->sequences;
+    spar__rows *rows = spar__take(pass, 1, sizeof *rows);
+    spar__sequence *each = spar__take(pass, s->count, sizeof *each);
+    if (!spar__ok(pass)) return NULL;
+    *rows = *pass->rows;
+    rows->n_sequences = (int)s->count;
+    rows->sequences = each;
+    for (int64_t i = 0; i < s->count; i++) {
+        each[i] = *s;
+        each[i].begin += i;
+        each[i].past += i;
+        each[i].count = 1;
+    }
+    return rows;
+}
+
 /* Patterns that choose by content are shown the queries of each sequence. */
 static const spar__arrangement **arrange(spar__pass *pass, const attend *a) {
     const spar__rows *rows = pass->rows;
@@ -416,9 +449,20 @@ spar__tensor *spar__attend(spar__pass *pass, spar__tensor *q, spar__tensor *k, s
             spar__cache_store(pass->cache, pass->layer, o->scores_track, s->slot, s->past, s->count,
                               spar__data(o->k_scores) + s->begin * o->k_scores->cols);
     }
+    const spar__rows *together = pass->rows;
+    if (pass->cache && pass->singly && together->n_sequences == 1) {
+        a.end = together->sequences->past + together->sequences->count;
+        pass->rows = split_rows(pass);
+        if (!pass->rows) {
+            pass->rows = together;
+            return NULL;
+        }
+        a.sequences = pass->rows->sequences;
+    }
     if (kind->content && !keep) a.arranged = arrange(pass, &a);
+    if (spar__ok(pass)) forward(pass, &a);
+    pass->rows = together;
     if (!spar__ok(pass)) return NULL;
-    forward(pass, &a);
     if (pass->looker && !pass->cache && spar__ok(pass)) let_look(pass, &a);
     spar__arena_rewind(pass->arena, mark);
     if (keep) spar__push(pass, attend_back, &a, sizeof a);

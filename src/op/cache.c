@@ -23,6 +23,13 @@ struct spar__cache {
     int64_t *leads; /* [n_slots] */
 };
 
+/* A row of whole blocks, each head's begins one. */
+static size_t row_bytes(spar__type type, int64_t width) {
+    size_t bytes = 0;
+    spar__row_bytes(type, (size_t)width, &bytes);
+    return bytes;
+}
+
 /* Rows that columns take in a context. */
 static int64_t column_rows(const spar_key_run *c, int64_t context) {
     if (!c->count || context <= c->begin) return 0;
@@ -30,8 +37,15 @@ static int64_t column_rows(const spar_key_run *c, int64_t context) {
     return (count < c->count ? count : c->count) * c->width;
 }
 
+/* Rows that no whole number of blocks fills stay f32. */
+static spar__type stored_as(const spar__cache_track *t, spar__type type) {
+    int64_t block = spar__type_of(type)->block;
+    if (t->exact || (block > 1 && (t->width % block || t->part % block || !t->part))) return SPAR__F32;
+    return type;
+}
+
 static track shape_of(const spar__cache_track *t, int64_t context, int64_t max_chunk, spar__type type) {
-    track out = {.width = t->width, .n_rows = t->rows ? t->rows : context, .given = t->rows > 0, .type = t->exact ? SPAR__F32 : type};
+    track out = {.width = t->width, .n_rows = t->rows ? t->rows : context, .given = t->rows > 0, .type = stored_as(t, type)};
     if (t->rows || !t->keep || t->keep > context) return out;
     int64_t ring = t->keep - 1 + max_chunk, columns = column_rows(&t->columns, context);
     if (ring >= context - columns) return out;
@@ -48,18 +62,16 @@ uint64_t spar__cache_plan_bytes(int n_layers, const spar__cache_layer *layers, i
         bytes += (uint64_t)n_slots * (uint64_t)layers[i].state * sizeof(int32_t);
         for (int k = 0; k < layers[i].n_tracks; k++) {
             track t = shape_of(&layers[i].tracks[k], context, max_chunk, type);
-            bytes += (uint64_t)n_slots * (uint64_t)t.n_rows * (uint64_t)t.width *
-                     spar__type_of(t.type)->block_bytes;
+            bytes += (uint64_t)n_slots * (uint64_t)t.n_rows * row_bytes(t.type, t.width);
         }
     }
     return bytes;
 }
 
 static spar_status make_rows(track *t, int n_slots) {
-    size_t bytes;
+    size_t bytes, row;
     if (!spar__mul((size_t)n_slots, (size_t)t->n_rows, &bytes) ||
-        !spar__mul(bytes, (size_t)t->width, &bytes) ||
-        !spar__mul(bytes, spar__type_of(t->type)->block_bytes, &bytes))
+        !spar__row_bytes(t->type, (size_t)t->width, &row) || !spar__mul(bytes, row, &bytes))
         return spar__fail(SPAR_ERR_MEMORY, "out of memory: a cache of %lld positions", (long long)t->n_rows);
     return (t->rows = spar__alloc(bytes)) ? SPAR_OK : SPAR_ERR_MEMORY;
 }
@@ -130,12 +142,12 @@ void spar__cache_free(spar__cache *c) {
 
 spar__cache_view spar__cache_at(const spar__cache *c, int layer, int index, int slot) {
     const track *t = &c->layers[layer][index];
-    size_t at = (size_t)slot * (size_t)(t->n_rows * t->width) * spar__type_of(t->type)->block_bytes;
+    size_t at = (size_t)slot * (size_t)t->n_rows * row_bytes(t->type, t->width);
     return (spar__cache_view){t->rows + at, t->width, t->ring, t->columns, t->type};
 }
 
 static char *row_at(const spar__cache_view *v, int64_t row) {
-    return (char *)v->rows + (size_t)(row * v->stride) * spar__type_of(v->type)->block_bytes;
+    return (char *)v->rows + (size_t)row * row_bytes(v->type, v->stride);
 }
 
 static int64_t row_of(const spar__cache_view *v, int64_t position) {
@@ -165,7 +177,7 @@ void spar__cache_copy(spar__cache *c, int from, int to, int64_t count, bool give
     c->leads[to] = c->leads[from];
     for (track *t = c->layers[0]; t < c->layers[c->n_layers]; t++) {
         if (t->given && !given) continue;
-        size_t row = (size_t)t->width * spar__type_of(t->type)->block_bytes, slot = row * (size_t)t->n_rows;
+        size_t row = row_bytes(t->type, t->width), slot = row * (size_t)t->n_rows;
         int64_t n = t->given || t->ring || count > t->n_rows ? t->n_rows : count;
         memcpy(t->rows + (size_t)to * slot, t->rows + (size_t)from * slot, (size_t)n * row);
     }
@@ -173,6 +185,51 @@ void spar__cache_copy(spar__cache *c, int from, int to, int64_t count, bool give
         if (c->states[i].size)
             memcpy(spar__cache_state(c, i, to), spar__cache_state(c, i, from),
                    (size_t)c->states[i].size * sizeof(int32_t));
+}
+
+int64_t spar__cache_leads(const spar__cache *c, int slot) { return c->leads[slot]; }
+
+/* Bytes of a track's slot that hold something. */
+static size_t used_bytes(const track *t, int64_t count) {
+    int64_t n = t->given || t->ring || count > t->n_rows ? t->n_rows : count;
+    return (size_t)n * row_bytes(t->type, t->width);
+}
+
+uint64_t spar__cache_slot_bytes(const spar__cache *c, int slot, int64_t count) {
+    uint64_t bytes = 0;
+    count += c->leads[slot];
+    for (track *t = c->layers[0]; t < c->layers[c->n_layers]; t++) bytes += used_bytes(t, count);
+    return bytes + spar__cache_states_bytes(c);
+}
+
+size_t spar__cache_states_bytes(const spar__cache *c) {
+    size_t bytes = 0;
+    for (int i = 0; i < c->n_layers; i++) bytes += (size_t)c->states[i].size * sizeof(int32_t);
+    return bytes;
+}
+
+/* To or from the bytes at `at`. */
+static void move_slot(const spar__cache *c, int slot, int64_t count, char *at, bool pack) {
+    count += c->leads[slot];
+    for (track *t = c->layers[0]; t < c->layers[c->n_layers]; t++) {
+        size_t bytes = used_bytes(t, count);
+        char *rows = t->rows + (size_t)slot * (size_t)t->n_rows * row_bytes(t->type, t->width);
+        memcpy(pack ? at : rows, pack ? rows : at, bytes);
+        at += bytes;
+    }
+    for (int i = 0; i < c->n_layers; i++) {
+        size_t bytes = (size_t)c->states[i].size * sizeof(int32_t);
+        void *numbers = spar__cache_state(c, i, slot);
+        if (bytes) memcpy(pack ? (void *)at : numbers, pack ? numbers : (void *)at, bytes);
+        at += bytes;
+    }
+}
+
+void spar__cache_pack(const spar__cache *c, int slot, int64_t count, void *out) { move_slot(c, slot, count, out, true); }
+
+void spar__cache_unpack(spar__cache *c, int slot, int64_t count, int64_t leads, const void *in) {
+    c->leads[slot] = leads;
+    move_slot(c, slot, count, (char *)in, false);
 }
 
 void spar__cache_load(const spar__cache *c, int layer, int index, int slot, int64_t position, real *row) {

@@ -16,6 +16,7 @@ typedef struct spar__cache_track {
     bool exact;    /* stored as f32, whatever the type of the cache */
     spar_key_run columns; /* older rows that are kept all the same (spar/pattern.h); count 0 = none */
     int64_t rows;  /* that there are, where they are not the sequence's own positions; 0 = they are */
+    int64_t part;  /* numbers that are read at a time (a head), which types in blocks must fit; 0: no such types */
 } spar__cache_track;
 
 /* Where a layer's tracks begin (op/tape.h: pass->track says which are a kind's own). */
@@ -29,9 +30,14 @@ typedef struct spar__cache_layer {
 
 typedef struct spar__cache spar__cache;
 
+/* Whether keys and values may be kept in a type. */
+static inline bool spar__cache_type(spar__type type) {
+    return type == SPAR__F32 || type == SPAR__F16 || type == SPAR__BF16 || type == SPAR__Q8_0;
+}
+
 /* n_slots sequences of up to `context` positions, fed at most max_chunk at once: a ring has keep − 1 +
  * max_chunk rows, so that the first row of a chunk still finds its oldest one. `type`: SPAR__F32,
- * SPAR__F16 or SPAR__BF16. */
+ * SPAR__F16, SPAR__BF16, or one in blocks, where they fit. */
 spar_status spar__cache_create(int n_layers, const spar__cache_layer *layers, int n_slots, int64_t context,
                                int64_t max_chunk, spar__type type, spar__cache **out);
 void spar__cache_free(spar__cache *cache); /* NULL is fine */
@@ -63,6 +69,14 @@ void spar__cache_store(spar__cache *cache, int layer, int track, int slot, int64
 /* The first `count` positions of a slot to another one; with `given` also the tracks whose rows are not the
  * sequence's own. */
 void spar__cache_copy(spar__cache *cache, int from, int to, int64_t count, bool given);
+/* What a slot holds of its first `count` positions, one track after the other, then the states: as bytes, to be kept
+ * and given back to a cache of the same shape. */
+uint64_t spar__cache_slot_bytes(const spar__cache *cache, int slot, int64_t count);
+void spar__cache_pack(const spar__cache *cache, int slot, int64_t count, void *out);
+/* `leads` as given to spar__cache_lead. The caller has checked the length. */
+void spar__cache_unpack(spar__cache *cache, int slot, int64_t count, int64_t leads, const void *in);
+size_t spar__cache_states_bytes(const spar__cache *cache); /* of a slot, at the end of the bytes */
+int64_t spar__cache_leads(const spar__cache *cache, int slot);
 /* The row of a position that is still in the ring; zeros before the first. */
 void spar__cache_load(const spar__cache *cache, int layer, int track, int slot, int64_t position, real *row);
 /* Refuses positions beyond the context, slots that are not there, and chunks that are too long. */

@@ -32,6 +32,8 @@ typedef struct spar__content {
     void (*release)(void *self);
     /* Numbers (int32) that a cache keeps for a sequence of up to `context` positions. They start as 0. */
     int64_t (*state_size)(const void *options, const void *self, int n_heads, int64_t context);
+    /* Whether numbers from a file can be such (4-byte aligned). */
+    bool (*state_valid)(const void *options, const void *self, int n_heads, int64_t context, const int32_t *state);
     /* Fills out[n_heads] with memory of the pass. */
     void (*arrange)(spar__pass *pass, const spar__content_request *request, const spar__arrangement **out);
 } spar__content;

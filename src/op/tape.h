@@ -117,6 +117,10 @@ struct spar__pass {
     void (*watch)(void *context, const spar__tensor *x, const spar__tensor *w);
     void *watch_context;
     const spar__looker *looker; /* sees weights of attention, or NULL */
+    /* With a cache and one sequence of at most SPAR__TOGETHER rows (op/product.h): each row has the bits that it has
+     * when it is fed alone, in attention too. */
+    bool singly;
+    int64_t n_layers; /* of a stack only the first ones are run; 0 = all */
     int track; /* the first of the cache's tracks that the operation at hand may use */
 };
 

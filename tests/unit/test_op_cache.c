@@ -82,8 +82,40 @@ static void test_plan(void **state) {
                      SLOTS * (narrow * 2 + exact * f32));
     spar__cache *c;
     assert_int_equal(spar__cache_create(2, layers, SLOTS, CONTEXT, CHUNK, SPAR__BF16, &c), SPAR_OK);
+    assert_int_equal(SLOTS * spar__cache_slot_bytes(c, 0, CONTEXT), SLOTS * (narrow * 2 + exact * f32));
     assert_int_equal(spar__cache_at(c, 1, 0, 0).type, SPAR__BF16);
     assert_int_equal(spar__cache_at(c, 1, 2, 0).type, SPAR__F32);
+    spar__cache_free(c);
+}
+
+/* Rows of whole blocks for each head are kept in blocks; others, and those that must be exact, as they are. */
+static void test_blocks(void **state) {
+    (void)state;
+    static const spar__cache_track of[] = {{.width = 64, .part = 32}, {.width = 64, .part = 16}, {.width = 64, .exact = true},
+                                           {.width = 64, .keep = 7, .part = 64}};
+    static const spar__cache_layer one[] = {{4, of}};
+    size_t f32 = spar__type_of(SPAR__F32)->block_bytes;
+    uint64_t bytes = CONTEXT * (68 + 128 * f32) + (7 - 1 + CHUNK) * 68;
+    assert_int_equal(spar__cache_plan_bytes(1, one, SLOTS, CONTEXT, CHUNK, SPAR__Q8_0), SLOTS * bytes);
+    spar__cache *c;
+    assert_int_equal(spar__cache_create(1, one, SLOTS, CONTEXT, CHUNK, SPAR__Q8_0, &c), SPAR_OK);
+    assert_int_equal(spar__cache_slot_bytes(c, 1, CONTEXT), bytes);
+    real rows[2 * 64], row[64];
+    for (int i = 0; i < 128; i++) rows[i] = (real)(i % 50 - 20);
+    for (int track = 0; track < 4; track++) {
+        spar__cache_store(c, 0, track, 1, 9, 2, rows);
+        spar__cache_load(c, 0, track, 1, 10, row);
+        for (int i = 0; i < 64; i++) assert_true(row[i] - rows[64 + i] < 0.2 && rows[64 + i] - row[i] < 0.2);
+        spar__cache_load(c, 0, track, 0, 10, row);
+        for (int i = 0; i < 64; i++) assert_true(row[i] == 0);
+    }
+    /* A slot's bytes are all that it is. */
+    char *packed = malloc((size_t)spar__cache_slot_bytes(c, 1, 11));
+    spar__cache_pack(c, 1, 11, packed);
+    spar__cache_unpack(c, 0, 11, 0, packed);
+    spar__cache_load(c, 0, 1, 0, 10, row);
+    for (int i = 0; i < 64; i++) assert_true(row[i] == rows[64 + i]);
+    free(packed);
     spar__cache_free(c);
 }
 
@@ -107,6 +139,6 @@ static void test_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_cut),
-                                       cmocka_unit_test(test_plan), cmocka_unit_test(test_memory)};
+                                       cmocka_unit_test(test_plan), cmocka_unit_test(test_blocks), cmocka_unit_test(test_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -100,8 +100,11 @@ static void product(int64_t m, int64_t n, int64_t depth, const real *a, int64_t 
 
 /* ---- Gathering ---- */
 
-static void load_row(real *to, const void *from, spar__type type, int64_t at, int64_t n) {
-    if (type == SPAR__F32) {
+static void load_row(const spar__attention_args *a, real *to, const void *from, int64_t at, int64_t n) {
+    spar__type type = a->kv_type;
+    if (a->decode) {
+        a->decode(to, (const char *)from + (size_t)(at / a->block) * a->block_bytes, n);
+    } else if (type == SPAR__F32) {
         memcpy(to, (const real *)from + at, (size_t)n * sizeof *to);
     } else if (type == SPAR__BF16) {
         for (int64_t i = 0; i < n; i++) to[i] = from_bf16(((const uint16_t *)from)[at + i]);
@@ -187,8 +190,8 @@ static void transpose(real *to, const real *from, int64_t d, int n) {
 static void gather(const spar__attention_args *a, workspace *w, int n) {
     for (int t = 0; t < n; t++) {
         int64_t row = row_of(a, w->at[t]);
-        load_row(w->k + t * w->d, a->k, a->kv_type, row * a->k_stride, a->head_dim);
-        load_row(w->v + t * w->dv_width, a->v, a->kv_type, row * a->v_stride, a->value_dim);
+        load_row(a, w->k + t * w->d, a->k, row * a->k_stride, a->head_dim);
+        load_row(a, w->v + t * w->dv_width, a->v, row * a->v_stride, a->value_dim);
     }
 }
 
