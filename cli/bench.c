@@ -169,7 +169,7 @@ int cmd_bench(int argc, char **argv) {
          "tokens of the prompt or sequence, rows of products", false},
         {"context", CLI_INT, &context, "N", "decode, batch: tokens before those that are timed (16)", false},
         {"sequences", CLI_INT, &sequences, "N", "batch: so many (1, 2, 4, 8 and 16)", false},
-        {"cache-type", CLI_TEXT, &j.options.cache_type, "T", "decode, batch, prefill: f32, bf16 or f16 (f32)", false},
+        {"cache-type", CLI_TEXT, &j.options.cache_type, "T", "decode, batch, prefill: f32, bf16, f16 or q8_0 (f32)", false},
         {"tokens", CLI_INT, &j.options.tokens, "N", "tokens decoded in a run (32)", false},
         {"repeats", CLI_INT, &repeats, "N", "runs, of which the median counts (5)", false},
         {"set", CLI_LIST, &j.settings, "PATH=VALUE", "change the configuration", false},

@@ -16,8 +16,6 @@ typedef struct chat {
     spar_session *session;
     spar_chat_template *form;
     json_t *messages;
-    int32_t *fed; /* tokens in the session */
-    size_t n_fed;
     char *end_of_turn; /* what the template puts behind an answer; NULL: nothing that could be found */
     size_t last_tokens, last_prompt;
     double last_seconds, last_prompt_seconds;

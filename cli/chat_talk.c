@@ -78,9 +78,8 @@ int chat_open(chat *c) {
         return cli_fail("%s; give --template FILE, or --template chatml", spar_error());
     if (!status) status = spar_session_create(c->model, &o, &c->session);
     if (status) return cli_report(status);
-    c->fed = calloc((size_t)spar_session_context(c->session) + 1, sizeof *c->fed);
     c->messages = json_array();
-    if (!c->fed || !c->messages) return cli_fail("out of memory");
+    if (!c->messages) return cli_fail("out of memory");
     chat_reset(c);
     find_end_of_turn(c);
     return CLI_OK;
@@ -91,7 +90,6 @@ void chat_close(chat *c) {
     spar_session_free(c->session);
     spar_model_free(c->model);
     json_decref(c->messages);
-    free(c->fed);
     free(c->end_of_turn);
 }
 
@@ -150,19 +148,8 @@ static int show(void *context, const char *text, size_t length) {
     return chat_stopped();
 }
 
-/* The tokens that the session has not read yet, in *first …; those it has must be the same. */
-static void take_up(chat *c, const int32_t *ids, size_t count, size_t *first) {
-    size_t same = 0;
-    while (same < c->n_fed && same < count && c->fed[same] == ids[same]) same++;
-    if (same < c->n_fed || same == count) {
-        spar_session_reset(c->session);
-        c->n_fed = same = 0;
-    }
-    *first = same;
-}
-
 static spar_status generate(chat *c, const int32_t *ids, size_t count, spar_generation *made) {
-    size_t first, context = (size_t)spar_session_context(c->session);
+    size_t context = (size_t)spar_session_context(c->session);
     spar_status status;
     if (count >= context) { /* told, never cut */
         snprintf(c->problem, sizeof c->problem, "the context is full: the conversation has %zu tokens, "
@@ -170,7 +157,6 @@ static spar_status generate(chat *c, const int32_t *ids, size_t count, spar_gene
                  context - 1);
         return SPAR_ERR_LIMIT;
     }
-    take_up(c, ids, count, &first);
     spar_generate_options o = SPAR_GENERATE_OPTIONS_INIT;
     const char *stops[] = {c->end_of_turn};
     o.sampler = c->sampler;
@@ -178,19 +164,11 @@ static spar_status generate(chat *c, const int32_t *ids, size_t count, spar_gene
     o.stops = stops;
     o.n_stops = c->end_of_turn ? 1 : 0;
     o.on_text = show;
+    o.reuse = 1; /* earlier turns are not read again */
     chat_listen();
-    status = spar_generate(c->session, ids + first, count - first, &o, made);
-    if (status) {
-        spar_session_reset(c->session);
-        c->n_fed = 0;
-        return status;
-    }
-    size_t position = (size_t)spar_session_position(c->session);
-    memcpy(c->fed, ids, count * sizeof *ids);
-    for (size_t i = 0; i < made->n_tokens && count + i < position; i++)
-        c->fed[count + i] = made->tokens[i];
-    c->n_fed = position;
-    return SPAR_OK;
+    status = spar_generate(c->session, ids, count, &o, made);
+    if (status) spar_session_reset(c->session);
+    return status;
 }
 
 static void finish(chat *c, const spar_generation *made) {
@@ -200,7 +178,7 @@ static void finish(chat *c, const spar_generation *made) {
                                                  content ? content : json_string("")));
     c->last_tokens = made->n_tokens;
     c->last_seconds = made->decode_seconds;
-    c->last_prompt = made->prompt_tokens;
+    c->last_prompt = made->prompt_tokens - made->reused;
     c->last_prompt_seconds = made->prompt_seconds;
     if (!cli.json) putchar('\n');
     fflush(stdout);

@@ -7,8 +7,8 @@
 #include "spar/session.h"
 
 typedef struct job {
-    const char *model, *prompt, *tokens, *cache_type, *source, *early;
-    int64_t max_tokens, context, beams, n_best;
+    const char *model, *prompt, *tokens, *cache_type, *source, *early, *draft, *session;
+    int64_t max_tokens, context, beams, n_best, draft_layers;
     double length_penalty;
     bool ignore_eos, lookup;
     cli_list stops, biases;
@@ -33,9 +33,10 @@ static json_t *to_json(const spar_generation *g) {
     json_t *tokens = json_array();
     for (size_t i = 0; i < g->n_tokens; i++) json_array_append_new(tokens, json_integer(g->tokens[i]));
     double rate = g->decode_seconds > 0 ? (double)g->n_tokens / g->decode_seconds : 0;
-    return json_pack("{s:o, s:s, s:s, s:I, s:f, s:f}", "tokens", tokens, "text", g->text, "finish", g->finish,
-                     "prompt_tokens", (json_int_t)g->prompt_tokens, "prompt_seconds", g->prompt_seconds,
-                     "decode_tokens_per_second", rate);
+    return json_pack("{s:o, s:s, s:s, s:I, s:I, s:f, s:f, s:I, s:I}", "tokens", tokens, "text", g->text, "finish",
+                     g->finish, "prompt_tokens", (json_int_t)g->prompt_tokens, "reused_tokens", (json_int_t)g->reused,
+                     "prompt_seconds", g->prompt_seconds, "decode_tokens_per_second", rate, "drafted",
+                     (json_int_t)g->drafted, "accepted", (json_int_t)g->accepted);
 }
 
 static int finish(const spar_generation *g, bool text) {
@@ -46,7 +47,10 @@ static int finish(const spar_generation *g, bool text) {
     if (!cli.quiet)
         fprintf(stderr, "%zu tokens in %.2f s (%.1f/s), prompt of %zu in %.2f s, end: %s\n", g->n_tokens,
                 g->decode_seconds, g->decode_seconds > 0 ? (double)g->n_tokens / g->decode_seconds : 0,
-                g->prompt_tokens, g->prompt_seconds, g->finish);
+                g->prompt_tokens - g->reused, g->prompt_seconds, g->finish);
+    if (!cli.quiet && g->drafted)
+        fprintf(stderr, "%llu of %llu drafts were right\n", (unsigned long long)g->accepted,
+                (unsigned long long)g->drafted);
     return cli_interrupted() ? CLI_INTERRUPTED : CLI_OK;
 }
 
@@ -144,14 +148,71 @@ static int search(const job *j, const spar_model *model, const int32_t *ids, siz
     return code;
 }
 
+/* The model of the drafts, or this one itself; NULL without drafts. */
+static spar_status open_drafter(const job *j, const spar_model *model, const spar_session_options *options,
+                                spar_model **draft, spar_drafter **out) {
+    spar_session_options o = *options;
+    if (!j->draft && !j->draft_layers) return SPAR_OK;
+    o.layers = j->draft_layers;
+    if (j->draft) {
+        spar_status status = spar_model_open(j->draft, draft);
+        if (status) return status;
+    }
+    return spar_drafter_create(model, j->draft ? *draft : model, &o, out);
+}
+
+/* The session goes on where its file says, and its file gets what it has then. */
+static spar_status generate(const job *j, spar_session *session, const int32_t *ids, size_t count,
+                            const spar_generate_options *o, spar_generation *made) {
+    FILE *there = j->session ? fopen(j->session, "rb") : NULL;
+    spar_status status = SPAR_OK;
+    if (there) {
+        fclose(there);
+        status = spar_session_load(session, j->session);
+    }
+    if (!status) status = spar_generate(session, ids, count, o, made);
+    if (!status && j->session && (status = spar_session_save(session, j->session))) spar_generation_free(made);
+    return status;
+}
+
+static int sample(const job *j, const spar_model *model, const int32_t *ids, size_t count, const int32_t *source,
+                  size_t n_source) {
+    bool text = spar_model_tokenizer(model) != NULL;
+    spar_session_options so = SPAR_SESSION_OPTIONS_INIT;
+    spar_generate_options o = SPAR_GENERATE_OPTIONS_INIT;
+    spar_session *session = NULL;
+    spar_model *draft = NULL;
+    spar_generation made;
+    so.context = j->context;
+    if (j->cache_type) so.cache_type = j->cache_type;
+    o.sampler = j->sampler;
+    o.max_tokens = j->max_tokens;
+    o.stops = j->stops.items;
+    o.n_stops = (size_t)j->stops.count;
+    o.ignore_eos = j->ignore_eos;
+    o.lookup = j->lookup;
+    o.reuse = j->session != NULL;
+    o.on_text = cli.json || !text ? watch : show;
+    spar_status status = open_drafter(j, model, &so, &draft, &o.drafter);
+    if (!status) status = spar_session_create(model, &so, &session);
+    if (!status && source) status = spar_session_source(session, source, n_source);
+    if (!status && !cli.json && j->prompt) show(NULL, j->prompt, strlen(j->prompt));
+    if (!status) status = generate(j, session, ids, count, &o, &made);
+    spar_drafter_free(o.drafter);
+    spar_session_free(session);
+    spar_model_free(draft);
+    if (status) return cli_report(status);
+    int code = finish(&made, text);
+    spar_generation_free(&made);
+    return code;
+}
+
 static int run(const job *j, const spar_model *model) {
     bool text = spar_model_tokenizer(model) != NULL;
     if (j->prompt && !text)
         return cli_fail("%s: the model has no tokenizer: give --tokens", j->model);
     int32_t *ids, *source = NULL;
     size_t count, n_source = 0;
-    spar_session *session = NULL;
-    spar_generation made;
     if (j->source) {
         int code = source_ids(j, model, &source, &n_source);
         if (code >= 0) return code;
@@ -167,27 +228,9 @@ static int run(const job *j, const spar_model *model) {
         spar_free(source);
         return code;
     }
-    spar_session_options so = SPAR_SESSION_OPTIONS_INIT;
-    so.context = j->context;
-    if (j->cache_type) so.cache_type = j->cache_type;
-    spar_generate_options o = SPAR_GENERATE_OPTIONS_INIT;
-    o.sampler = j->sampler;
-    o.max_tokens = j->max_tokens;
-    o.stops = j->stops.items;
-    o.n_stops = (size_t)j->stops.count;
-    o.ignore_eos = j->ignore_eos;
-    o.lookup = j->lookup;
-    o.on_text = cli.json || !text ? watch : show;
-    if (!cli.json && j->prompt) show(NULL, j->prompt, strlen(j->prompt));
-    status = spar_session_create(model, &so, &session);
-    if (!status && source) status = spar_session_source(session, source, n_source);
-    if (!status) status = spar_generate(session, ids, count, &o, &made);
+    int code = sample(j, model, ids, count, source, n_source);
     spar_free(ids);
     spar_free(source);
-    spar_session_free(session);
-    if (status) return cli_report(status);
-    int code = finish(&made, text);
-    spar_generation_free(&made);
     return code;
 }
 
@@ -228,7 +271,10 @@ int cmd_generate(int argc, char **argv) {
         {"stop", CLI_LIST, &j.stops, "S", "text that ends the generation", false},
         {"ignore-eos", CLI_FLAG, &j.ignore_eos, NULL, "special tokens are ordinary ones", false},
         {"lookup", CLI_FLAG, &j.lookup, NULL, "drafts from the text itself: sooner where it repeats", false},
-        {"cache-type", CLI_TEXT, &j.cache_type, "T", "f32, bf16 or f16 (f32)", false},
+        {"draft", CLI_TEXT, &j.draft, "M", "a smaller model with the same tokens, whose drafts are checked", false},
+        {"draft-layers", CLI_INT, &j.draft_layers, "N", "drafts from the first N layers, of --draft or of the model", false},
+        {"session", CLI_TEXT, &j.session, "FILE", "what was read is kept there, and not read again", false},
+        {"cache-type", CLI_TEXT, &j.cache_type, "T", "f32, bf16, f16 or q8_0 (f32)", false},
         {0},
     };
     const cli_usage usage = {"generate", "continue a text", options,
@@ -237,6 +283,10 @@ int cmd_generate(int argc, char **argv) {
     if (code >= 0) return code;
     if ((j.prompt && j.tokens) || (!j.prompt && !j.tokens && !j.source))
         return cli_misuse("generate: expected one of --prompt and --tokens");
+    if (j.beams > 1 && (j.draft || j.draft_layers || j.session || j.lookup))
+        return cli_misuse("generate: --draft, --draft-layers, --lookup and --session are not for --beams");
+    if (j.source && (j.session || j.draft || j.draft_layers))
+        return cli_misuse("generate: --draft, --draft-layers and --session are not for --source");
     spar_logit_bias *biases = read_biases(&j.biases);
     if (!biases) return cli_misuse("--logit-bias: expected ID=NUMBER");
     s->biases = biases;

@@ -14,7 +14,8 @@ typedef struct spar_session spar_session;
 typedef struct spar_session_options {
     int64_t context;        /* most tokens; 0 = the model's context */
     int64_t chunk;          /* tokens of a prompt that are processed at once */
-    const char *cache_type; /* "f32", "bf16" or "f16" */
+    const char *cache_type; /* "f32", "bf16", "f16" or "q8_0", this where heads are whole blocks of 32 */
+    int64_t layers;         /* the model's first ones alone, as a draft of itself; 0 = all */
 } spar_session_options;
 #define SPAR_SESSION_OPTIONS_INIT {.context = 0, .chunk = 256, .cache_type = "f32"}
 
@@ -31,14 +32,21 @@ spar_status spar_session_feed(spar_session *session, const int32_t *tokens, size
 /* Encoder–decoders: what the encoder reads, before the first tokens are fed. Its output is made once and
  * kept; the session becomes empty. */
 spar_status spar_session_source(spar_session *session, const int32_t *tokens, size_t count);
-/* Appends up to `chunk` tokens and gives the logits after each: *logits [count, vocab_size]. */
+/* Appends up to `chunk` tokens and gives the logits after each: *logits [count, vocab_size]. Up to 16 have the bits
+ * that they have one by one. */
 spar_status spar_session_feed_each(spar_session *session, const int32_t *tokens, size_t count,
                                    const float **logits);
 /* Cuts the sequence back to its first `length` tokens. SPAR_ERR_LIMIT where layers that look back only
  * so far no longer hold what the next token would see. */
 spar_status spar_session_cut(spar_session *session, int64_t length);
 int64_t spar_session_position(const spar_session *session); /* tokens fed so far */
+const int32_t *spar_session_tokens(const spar_session *session); /* they, until the next call */
 int64_t spar_session_context(const spar_session *session);
+/* A session's file: tokens and cache, with checksums. The file appears whole or not at all. Loading puts the session
+ * where the other was when it was saved: what is fed then gives the same bits. SPAR_ERR_FORMAT for a damaged file,
+ * SPAR_ERR_ARGUMENT for one of another model, tokenizer or options; the session is then as before. */
+spar_status spar_session_save(spar_session *session, const char *path);
+spar_status spar_session_load(spar_session *session, const char *path);
 uint64_t spar_session_cache_bytes(const spar_session *session);
 void spar_session_reset(spar_session *session); /* to the empty sequence */
 
@@ -60,6 +68,9 @@ void spar_batch_free(spar_batch *batch);
 spar_status spar_batch_feed(spar_batch *batch, spar_batch_item *items, size_t n_items);
 int64_t spar_batch_length(const spar_batch *batch, int slot);
 uint64_t spar_batch_cache_bytes(const spar_batch *batch); /* of all slots */
+/* The sequence at `to` becomes the first `length` tokens of that at `from`, which are not computed again: a prompt's
+ * beginning that several share. SPAR_ERR_LIMIT as for spar_session_cut. */
+spar_status spar_batch_copy(spar_batch *batch, int from, int to, int64_t length);
 /* Cuts a sequence back, as spar_session_cut; to 0 empties the slot. */
 spar_status spar_batch_cut(spar_batch *batch, int slot, int64_t length);
 
@@ -100,6 +111,18 @@ spar_status spar_sampler_pick(spar_sampler *sampler, const float *logits, const 
 spar_status spar_sampler_probabilities(spar_sampler *sampler, const float *logits, const int32_t *history,
                                        size_t count, float *probabilities);
 
+/* ---- Drafts: speculative decoding (Leviathan et al. 2022, arXiv 2211.17192) ----
+ * A drafter proposes tokens, which the model then checks several at a time. Greedy, the tokens are those that come
+ * without it, to the bit of their logits; with a temperature they have the same distribution (a draft is kept with
+ * probability min(1, p/q), and replaced by a draw from what p exceeds q by). */
+typedef struct spar_drafter spar_drafter;
+/* Drafts for `model` by a smaller model with the same tokens, or by `model` itself, of which options->layers says how
+ * many first layers run. Both must outlive the drafter, which belongs to one generation at a time. SPAR_ERR_ARGUMENT
+ * where tokens differ. options->context: where the session's text is longer, no more drafts are made. */
+spar_status spar_drafter_create(const spar_model *model, const spar_model *draft, const spar_session_options *options,
+                                spar_drafter **out);
+void spar_drafter_free(spar_drafter *drafter);
+
 /* ---- Generating ------------------------------------------------------------------------------- */
 
 typedef struct spar_generate_options {
@@ -108,9 +131,12 @@ typedef struct spar_generate_options {
     const char *const *stops;   /* text that ends the generation and is not part of it */
     size_t n_stops;
     int lookup; /* drafts are taken from the text itself: the same tokens, sooner where text repeats */
-    int ignore_eos;             /* special tokens are ordinary ones */
+    int reuse; /* the prompt is the whole text: what the session holds of its beginning is not fed again, and what else it
+                  holds is cut off */
+    spar_drafter *drafter; /* may be NULL; with `lookup`, where the text does not repeat */
+    int ignore_eos;             /* special tokens are ordinary ones; else the model's end tokens end the text */
     /* Receives text as it is known: whole UTF-8 characters only, never the beginning of a stop text.
-     * Return nonzero to end. May be NULL. */
+     * Called with no text between the pieces of a long prompt. Return nonzero to end. May be NULL. */
     int (*on_text)(void *context, const char *text, size_t length);
     void *context;
 } spar_generate_options;
@@ -121,8 +147,8 @@ typedef struct spar_generation {
     size_t n_tokens;
     char *text; /* theirs, up to a stop text; "" without a tokenizer */
     const char *finish; /* "length", "stop", "eos" or "cancelled" */
-    size_t prompt_tokens;
-    uint64_t drafted, accepted; /* tokens, with `lookup` */
+    size_t prompt_tokens, reused; /* of the prompt: all, and those that the session held, with `reuse` */
+    uint64_t drafted, accepted; /* tokens, with drafts */
     double prompt_seconds, decode_seconds;
 } spar_generation;
 

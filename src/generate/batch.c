@@ -23,8 +23,8 @@ spar_status spar_batch_create(const spar_model *model, const spar_session_option
                               spar_batch **out) {
     spar__type type;
     int64_t limit = spar_model_context(model), context = o->context ? o->context : limit;
-    if (!spar__type_find(o->cache_type, &type) || spar__type_of(type)->block > 1)
-        return spar__fail(SPAR_ERR_ARGUMENT, "cache type '%s': expected f32, bf16 or f16", o->cache_type);
+    if (!spar__type_find(o->cache_type, &type) || !spar__cache_type(type))
+        return spar__fail(SPAR_ERR_ARGUMENT, "cache type '%s': expected f32, bf16, f16 or q8_0", o->cache_type);
     if (context < 1 || (limit && context > limit))
         return spar__fail(SPAR_ERR_ARGUMENT, "context %lld: expected 1 to %lld", (long long)context,
                           (long long)limit);
@@ -81,6 +81,20 @@ spar_status spar_batch_cut(spar_batch *b, int slot, int64_t length) {
                           (long long)(least > 0 ? least : 0), (long long)b->lengths[slot]);
     b->lengths[slot] = length;
     if (!length) b->longest[slot] = 0;
+    return SPAR_OK;
+}
+
+spar_status spar_batch_copy(spar_batch *b, int from, int to, int64_t length) {
+    int bad = from < 0 || from >= b->n_slots ? from : to;
+    if (bad < 0 || bad >= b->n_slots || from == to)
+        return spar__fail(SPAR_ERR_ARGUMENT, "slot %d: expected two of 0 to %d", bad, b->n_slots - 1);
+    int64_t least = spar__cache_cut_limit(b->cache, b->longest[from]);
+    if (length < least || length < 0 || length > b->lengths[from])
+        return spar__fail(SPAR_ERR_LIMIT, "length %lld: expected %lld to %lld", (long long)length,
+                          (long long)(least > 0 ? least : 0), (long long)b->lengths[from]);
+    spar__cache_copy(b->cache, from, to, length, true);
+    b->lengths[to] = length;
+    b->longest[to] = b->longest[from];
     return SPAR_OK;
 }
 

@@ -83,8 +83,8 @@ static spar_status create(search *s, int64_t count) {
     if (count < 1 || room < 0)
         return spar__fail(SPAR_ERR_LIMIT, "%lld tokens of a prompt, expected 1 to %lld (the context)", (long long)count,
                           (long long)context);
-    if (!spar__type_find(o->cache_type, &type) || type == SPAR__Q8_0)
-        return spar__fail(SPAR_ERR_ARGUMENT, "cache type '%s': expected f32, bf16 or f16", o->cache_type);
+    if (!spar__type_find(o->cache_type, &type) || !spar__cache_type(type))
+        return spar__fail(SPAR_ERR_ARGUMENT, "cache type '%s': expected f32, bf16, f16 or q8_0", o->cache_type);
     if (strcmp(spar_model_architecture(s->model), "encoder") == 0)
         return spar__fail(SPAR_ERR_ARGUMENT, "an encoder cannot continue a sequence");
     s->prompt = count;

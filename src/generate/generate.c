@@ -5,10 +5,10 @@
 #include "base/cpu.h"
 #include "base/text.h"
 #include "model/model.h"
-#include "generate/lookup.h"
 #include "generate/session.h"
+#include "generate/speculate.h"
 
-enum { MAX_TEXT = 1 << 28 };
+enum { MAX_TEXT = 1 << 28, MAX_ENDS = 64 };
 
 typedef struct state {
     const spar_generate_options *o;
@@ -18,7 +18,9 @@ typedef struct state {
     size_t valid;      /* bytes of raw that are in text */
     size_t shown;      /* bytes of text that were let out */
     bool stopped, cancelled;
-    spar__lookup lookup;
+    spar__speculation drafts;
+    int32_t ends[MAX_ENDS];
+    size_t n_ends;
 } state;
 
 /* Moves whole characters from raw to text; at the end also what never became one, as U+FFFD. */
@@ -63,8 +65,8 @@ static spar_status let_out(state *g, bool end) {
     size_t held = find_stop(g);
     if (end) held = 0;
     size_t n = g->text.length - held - g->shown;
-    if (n && g->o->on_text && g->o->on_text(g->o->context, g->text.bytes + g->shown, n))
-        g->cancelled = true;
+    bool call = g->o->on_text && (n || !end); /* without text too: whoever gets it may want to end */
+    if (call && g->o->on_text(g->o->context, n ? g->text.bytes + g->shown : "", n)) g->cancelled = true;
     g->shown += n;
     return SPAR_OK;
 }
@@ -77,10 +79,12 @@ static spar_status add_token(state *g, int32_t token) {
 }
 
 static bool ends(const state *g, int32_t token) {
-    return !g->o->ignore_eos && g->tokenizer && token == spar_tokenizer_eos(g->tokenizer);
+    for (size_t i = 0; i < g->n_ends; i++)
+        if (g->ends[i] == token) return true;
+    return false;
 }
 
-static spar_status run(spar_session *session, state *g, spar_sampler *sampler, spar__buffer *history,
+static spar_status run(spar_session *session, state *g, spar__buffer *history,
                        const float *logits, size_t prompt, spar_generation *out) {
     double begin = spar__seconds();
     for (;;) {
@@ -88,7 +92,7 @@ static spar_status run(spar_session *session, state *g, spar_sampler *sampler, s
         out->finish = "length";
         if (g->o->max_tokens > 0 && count - prompt >= (size_t)g->o->max_tokens) break;
         int32_t token;
-        SPAR_TRY(spar_sampler_pick(sampler, logits, (const int32_t *)(void *)history->bytes, count, &token));
+        SPAR_TRY(spar__speculation_pick(&g->drafts, logits, (const int32_t *)(void *)history->bytes, count, &token));
         if (ends(g, token)) {
             out->finish = "eos";
             break;
@@ -99,19 +103,45 @@ static spar_status run(spar_session *session, state *g, spar_sampler *sampler, s
             out->finish = g->stopped ? "stop" : "cancelled";
             break;
         }
-        size_t ahead = g->lookup.n - g->lookup.used;
-        if (spar_session_position(session) - (int64_t)ahead == spar_session_context(session)) break;
+        int64_t ahead = (int64_t)spar__speculation_ahead(&g->drafts);
+        if (spar_session_position(session) - ahead == spar_session_context(session)) break;
         if (g->o->max_tokens > 0 && count + 1 - prompt >= (size_t)g->o->max_tokens) break;
-        if (g->o->lookup)
-            SPAR_TRY(spar__lookup_feed(&g->lookup, session, (const int32_t *)(void *)history->bytes, count + 1,
-                                       &logits));
+        if (g->o->lookup || g->o->drafter)
+            SPAR_TRY(spar__speculation_feed(&g->drafts, (const int32_t *)(void *)history->bytes, count + 1, &logits));
         else SPAR_TRY(spar_session_feed(session, &token, 1, &logits));
     }
     out->decode_seconds = spar__seconds() - begin;
-    out->drafted = g->lookup.drafted;
-    out->accepted = g->lookup.accepted;
-    SPAR_TRY(spar__lookup_end(&g->lookup, session));
+    out->drafted = g->drafts.drafted;
+    out->accepted = g->drafts.accepted;
+    SPAR_TRY(spar__speculation_end(&g->drafts));
     return g->stopped ? SPAR_OK : let_out(g, true);
+}
+
+/* How many tokens of the prompt the session holds already, once it is cut back to them; one at least is fed. */
+static size_t reuse(spar_session *session, const int32_t *prompt, size_t count) {
+    const int32_t *held = spar_session_tokens(session);
+    size_t n = (size_t)spar_session_position(session), same = 0;
+    while (same < n && same + 1 < count && held[same] == prompt[same]) same++;
+    if (same == n || !spar_session_cut(session, (int64_t)same)) return same;
+    spar_session_reset(session);
+    return 0;
+}
+
+/* Piece by piece, as a session does it by itself; whoever gets the text may end it in between. */
+static spar_status feed_prompt(spar_session *session, state *g, const int32_t *prompt, size_t count,
+                               const float **logits) {
+    size_t most = spar__session_chunk(session);
+    if (count > (size_t)(spar_session_context(session) - spar_session_position(session)) || !count)
+        return spar_session_feed(session, prompt, count, logits); /* which says what is wrong */
+    for (size_t at = 0, n; at < count; at += n) {
+        n = count - at < most ? count - at : most;
+        SPAR_TRY(spar_session_feed(session, prompt + at, n, at + n == count ? logits : NULL));
+        if (at + n < count && g->o->on_text && g->o->on_text(g->o->context, "", 0)) {
+            g->cancelled = true;
+            return SPAR_OK;
+        }
+    }
+    return SPAR_OK;
 }
 
 spar_status spar_generate(spar_session *session, const int32_t *prompt, size_t count,
@@ -125,11 +155,15 @@ spar_status spar_generate(spar_session *session, const int32_t *prompt, size_t c
     const float *logits;
     spar_status status;
     SPAR_TRY_GOTO(done, spar_sampler_create(&options->sampler, spar_model_vocab_size(model), &sampler));
+    SPAR_TRY_GOTO(done, spar__speculation_begin(&g.drafts, session, sampler, options));
+    if (!options->ignore_eos) g.n_ends = spar_model_special(model, "eos_token_id", g.ends, MAX_ENDS);
     SPAR_TRY_GOTO(done, spar__buffer_add(&history, prompt, count * sizeof *prompt));
     double begin = spar__seconds();
-    SPAR_TRY_GOTO(done, spar_session_feed(session, prompt, count, &logits));
+    if (options->reuse && count) made.reused = reuse(session, prompt, count);
+    SPAR_TRY_GOTO(done, feed_prompt(session, &g, prompt + made.reused, count - made.reused, &logits));
     made.prompt_seconds = spar__seconds() - begin;
-    SPAR_TRY_GOTO(done, run(session, &g, sampler, &history, logits, count, &made));
+    if (g.cancelled) made.finish = "cancelled";
+    else SPAR_TRY_GOTO(done, run(session, &g, &history, logits, count, &made));
     made.n_tokens = history.length / sizeof(int32_t) - count;
     made.tokens = (int32_t *)(void *)spar__copy_bytes(history.bytes + count * sizeof *prompt,
                                                       made.n_tokens * sizeof *prompt);
@@ -141,6 +175,8 @@ spar_status spar_generate(spar_session *session, const int32_t *prompt, size_t c
     *out = made;
 done:
     spar_sampler_free(sampler);
+    spar__free(g.drafts.chances);
+    spar__free(g.drafts.wanted);
     spar__buffer_free(&g.raw);
     spar__buffer_free(&g.text);
     spar__buffer_free(&history);

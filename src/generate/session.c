@@ -1,29 +1,16 @@
 /* A session: cache, arena and the place in the sequence. */
-#include "generate/session.h"
+#include "generate/inside.h"
 
 #include <string.h>
 
-#include "model/model.h"
 #include "op/cache.h"
-
-struct spar_session {
-    const spar_model *model;
-    spar__cache *cache;
-    spar__arena *arena;
-    int32_t *positions; /* [chunk] */
-    float *logits;      /* [vocab_size] */
-    float *each;        /* [n_each, vocab_size], or NULL */
-    size_t n_each;
-    int64_t context, chunk, position, source;
-    int64_t longest; /* position has been */
-    spar__type type;
-};
+#include "op/product.h"
 
 spar_status spar_session_create(const spar_model *model, const spar_session_options *options,
                                 spar_session **out) {
     spar__type type;
-    if (!spar__type_find(options->cache_type, &type) || spar__type_of(type)->block > 1)
-        return spar__fail(SPAR_ERR_ARGUMENT, "cache type '%s': expected f32, bf16 or f16",
+    if (!spar__type_find(options->cache_type, &type) || !spar__cache_type(type))
+        return spar__fail(SPAR_ERR_ARGUMENT, "cache type '%s': expected f32, bf16, f16 or q8_0",
                           options->cache_type);
     int64_t limit = spar_model_context(model), context = options->context ? options->context : limit;
     if (context < 1 || (limit && context > limit))
@@ -33,17 +20,23 @@ spar_status spar_session_create(const spar_model *model, const spar_session_opti
         return spar__fail(SPAR_ERR_ARGUMENT, "chunk %lld: expected at least 1", (long long)options->chunk);
     if (strcmp(spar_model_architecture(model), "encoder") == 0)
         return spar__fail(SPAR_ERR_ARGUMENT, "an encoder cannot continue a sequence; it is run on whole ones");
+    int64_t n_layers = spar__model_shape(model)->n_layers;
+    if (options->layers < 0 || options->layers > n_layers)
+        return spar__fail(SPAR_ERR_ARGUMENT, "layers %lld: expected 1 to %lld, the model's, or 0 for all",
+                          (long long)options->layers, (long long)n_layers);
     spar_session *s = spar__alloc(sizeof *s);
     if (!s) return SPAR_ERR_MEMORY;
     s->model = model;
+    s->layers = options->layers;
     s->context = context;
     s->chunk = options->chunk < context ? options->chunk : context;
     s->type = type;
     s->arena = spar__arena_create(0);
     s->positions = spar__array((size_t)s->chunk, sizeof *s->positions);
+    s->tokens = spar__array((size_t)context, sizeof *s->tokens);
     s->logits = spar__array((size_t)spar_model_vocab_size(model), sizeof *s->logits);
-    spar_status status = s->arena && s->positions && s->logits ? SPAR_OK : SPAR_ERR_MEMORY;
-    if (!status) status = spar__model_cache_create(model, 1, context, s->chunk, type, &s->cache);
+    spar_status status = s->arena && s->positions && s->tokens && s->logits ? SPAR_OK : SPAR_ERR_MEMORY;
+    if (!status) status = spar__model_cache_part(model, s->layers, 1, context, s->chunk, type, &s->cache);
     if (status) spar_session_free(s);
     else *out = s;
     return status;
@@ -54,6 +47,7 @@ void spar_session_free(spar_session *s) {
     spar__cache_free(s->cache);
     spar__arena_free(s->arena);
     spar__free(s->positions);
+    spar__free(s->tokens);
     spar__free(s->logits);
     spar__free(s->each);
     spar__free(s);
@@ -63,7 +57,11 @@ const spar_model *spar__session_model(const spar_session *s) { return s->model; 
 int64_t spar_session_position(const spar_session *s) { return s->position; }
 int64_t spar_session_context(const spar_session *s) { return s->context; }
 void spar_session_reset(spar_session *s) { s->position = s->longest = 0; }
-size_t spar__session_each(const spar_session *s) { return (size_t)s->chunk - 1; }
+size_t spar__session_chunk(const spar_session *s) { return (size_t)s->chunk; }
+size_t spar__session_each(const spar_session *s) {
+    return (size_t)(s->chunk < SPAR__TOGETHER ? s->chunk : SPAR__TOGETHER) - 1;
+}
+const int32_t *spar_session_tokens(const spar_session *s) { return s->tokens; }
 
 spar_status spar_session_cut(spar_session *s, int64_t length) {
     int64_t least = length ? spar__cache_cut_limit(s->cache, s->longest) : 0;
@@ -76,7 +74,7 @@ spar_status spar_session_cut(spar_session *s, int64_t length) {
 }
 
 uint64_t spar_session_cache_bytes(const spar_session *s) {
-    return spar__model_cache_bytes(s->model, 1, s->context, s->chunk, s->type);
+    return spar__model_cache_part_bytes(s->model, s->layers, 1, s->context, s->chunk, s->type);
 }
 
 spar_status spar_session_source(spar_session *s, const int32_t *tokens, size_t count) {
@@ -102,7 +100,8 @@ static spar_status feed_chunk(spar_session *s, const int32_t *tokens, int64_t co
     for (int64_t i = 0; i < count; i++) s->positions[i] = (int32_t)(s->position + i);
     spar__sequence sequence = {.count = count, .past = s->position, .source = s->source};
     spar__rows rows = {count, 1, &sequence, s->positions, NULL};
-    spar__pass pass = {.arena = s->arena, .rows = &rows, .cache = s->cache};
+    spar__pass pass = {.arena = s->arena, .rows = &rows, .cache = s->cache, .n_layers = s->layers};
+    pass.singly = last > 1 && count <= SPAR__TOGETHER;
     spar__arena_rewind(s->arena, (spar__arena_mark){0});
     spar__tensor *hidden = spar__model_hidden(&pass, s->model, tokens);
     if (hidden && last) {
@@ -112,6 +111,7 @@ static spar_status feed_chunk(spar_session *s, const int32_t *tokens, int64_t co
         spar__tensor *logits = spar__model_logits_of(&pass, s->model, &rest);
         for (int64_t i = 0; logits && i < last * logits->cols; i++) out[i] = (float)spar__data(logits)[i];
     }
+    if (!pass.status) memcpy(s->tokens + s->position, tokens, (size_t)count * sizeof *tokens);
     if (s->position + count > s->longest) s->longest = s->position + count;
     return pass.status;
 }

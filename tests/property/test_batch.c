@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "spar/machine.h"
 #include "spar/session.h"
 #include "../support/decoders.h"
 
@@ -59,6 +60,43 @@ static void check(int kind, const char *type) {
     spar_model_free(m);
 }
 
+/* What several prompts begin with is read once. */
+static void check_copy(int kind, const char *type) {
+    spar_model *m = decoder_make(kind, type, 3);
+    spar_session_options o = SPAR_SESSION_OPTIONS_INIT;
+    o.chunk = 20;
+    spar_batch *batch;
+    spar_session *alone;
+    int32_t tokens[40];
+    const float *want;
+    for (int i = 0; i < 40; i++) tokens[i] = token_of(1, i);
+    assert_int_equal(spar_batch_create(m, &o, 3, &batch), SPAR_OK);
+    spar_batch_item prompt = {0, tokens, 20, NULL};
+    assert_int_equal(spar_batch_feed(batch, &prompt, 1), SPAR_OK);
+    for (int s = 1; s < 3; s++)
+        if (spar_batch_copy(batch, 0, s, 20)) fail_msg("%s: %s", decoder_text(kind), spar_error());
+    assert_int_equal(spar_batch_copy(batch, 0, 0, 20), SPAR_ERR_ARGUMENT);
+    assert_int_equal(spar_batch_copy(batch, 0, 9, 20), SPAR_ERR_ARGUMENT);
+    assert_int_equal(spar_batch_copy(batch, 0, 1, 21), SPAR_ERR_LIMIT);
+    spar_batch_item items[3] = {{0, tokens + 20, 3, NULL}, {1, tokens + 23, 5, NULL}, {2, tokens + 28, 1, NULL}};
+    assert_int_equal(spar_batch_feed(batch, items, 3), SPAR_OK);
+    for (int s = 0; s < 3; s++) {
+        assert_int_equal(spar_session_create(m, &o, &alone), SPAR_OK);
+        assert_int_equal(spar_session_feed(alone, tokens, 20, NULL), SPAR_OK);
+        assert_int_equal(spar_session_feed(alone, items[s].tokens, items[s].count, &want), SPAR_OK);
+        if (memcmp(items[s].logits, want, DECODER_VOCABULARY * sizeof *want) != 0)
+            fail_msg("%s in %s: slot %d differs from one that read all", decoder_text(kind), type, s);
+        spar_session_free(alone);
+    }
+    spar_batch_free(batch);
+    spar_model_free(m);
+}
+
+static void copied(void **state) {
+    (void)state;
+    for (int k = 0; k < decoders_count(); k++) check_copy(k, types[k % N_TYPES]);
+}
+
 static void together(void **state) {
     (void)state;
     for (int k = 0; k < decoders_count(); k++)
@@ -67,6 +105,7 @@ static void together(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(together)};
+    spar_threads_set(1); /* the models are too small for more */
+    const struct CMUnitTest tests[] = {cmocka_unit_test(together), cmocka_unit_test(copied)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
