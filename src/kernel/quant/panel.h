@@ -34,12 +34,8 @@ typedef struct strip {
 SPAR__INLINE void interleave(const format f, const int8_t (*q)[SUPER], four_bytes *out) {
 #if SPAR__LANES == 8
     (void)f;
-    for (int k = 0; k < SUPER / 4; k += 8) {
-        vec x[8];
-        for (int r = 0; r < 8; r++) memcpy(&x[r], q[r] + 4 * k, sizeof *x);
-        vec_transpose(x);
-        for (int r = 0; r < 8; r++) memcpy(out[k + r], &x[r], sizeof *x);
-    }
+    for (int k = 0; k < SUPER / 4; k += 8)
+        transpose8((real *)(void *)out[k], 8, (const real *)(const void *)(q[0] + 4 * k), SUPER / 4);
 #else
     const uint32_t flip = f.span ? 0 : SIGN_BIT * 0x01010101u;
     for (int r = 0; r < SPAR__LANES; r++)

@@ -153,7 +153,6 @@ SPAR__INLINE real quant_dot(const format f, unpacker unpack, const void *in, con
 }
 
 #include "kernel/quant/dot.h"
-#include "kernel/quant/few.h"
 #include "kernel/quant/panel.h"
 
 #define SPAR__QUANT_DEFINE(NAME, name)                                                             \
@@ -193,8 +192,7 @@ SPAR__INLINE real quant_dot(const format f, unpacker unpack, const void *in, con
                               n);                                                                  \
     }                                                                                              \
     static void packed_tile(const spar__packed_tile *t) {                                          \
-        if (t->n_rows <= FEW) few_tile(self, unpack, t);                                           \
-        else panel_tile(self, unpack, t);                                                          \
+        panel_tile(self, unpack, t);                                                               \
     }
 #define SPAR__QUANT_FILL(NAME)                                                                     \
     k->packed_dot[SPAR__##NAME] = packed_dot;                                                      \
