@@ -3,17 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
-#include "spar/session.h"
+#include "generate.h"
 
-typedef struct job {
-    const char *model, *prompt, *tokens, *cache_type, *source, *early, *draft, *session;
-    int64_t max_tokens, context, beams, n_best, draft_layers;
-    double length_penalty;
-    bool ignore_eos, lookup;
-    cli_list stops, biases;
-    spar_sampler_options sampler;
-} job;
+typedef generate_job job;
 
 static int show(void *context, const char *text, size_t length) {
     (void)context;
@@ -245,7 +237,7 @@ static spar_logit_bias *read_biases(const cli_list *list) {
 }
 
 int cmd_generate(int argc, char **argv) {
-    job j = {.max_tokens = 128, .beams = 1, .n_best = 1, .length_penalty = 1, .sampler = SPAR_SAMPLER_OPTIONS_INIT};
+    job j = {.max_tokens = 128, .batch = 8, .beams = 1, .n_best = 1, .length_penalty = 1, .sampler = SPAR_SAMPLER_OPTIONS_INIT};
     spar_sampler_options *s = &j.sampler;
     const cli_option options[] = {
         {"model", CLI_TEXT, &j.model, "M", "the model", true},
@@ -271,6 +263,8 @@ int cmd_generate(int argc, char **argv) {
         {"stop", CLI_LIST, &j.stops, "S", "text that ends the generation", false},
         {"ignore-eos", CLI_FLAG, &j.ignore_eos, NULL, "special tokens are ordinary ones", false},
         {"lookup", CLI_FLAG, &j.lookup, NULL, "drafts from the text itself: sooner where it repeats", false},
+        {"jsonl", CLI_TEXT, &j.jsonl, "FILE", "many prompts, a JSON string a line; results likewise", false},
+        {"batch", CLI_INT, &j.batch, "N", "prompts of --jsonl that are continued together (8)", false},
         {"draft", CLI_TEXT, &j.draft, "M", "a smaller model with the same tokens, whose drafts are checked", false},
         {"draft-layers", CLI_INT, &j.draft_layers, "N", "drafts from the first N layers, of --draft or of the model", false},
         {"session", CLI_TEXT, &j.session, "FILE", "what was read is kept there, and not read again", false},
@@ -281,8 +275,12 @@ int cmd_generate(int argc, char **argv) {
                              "spar generate --model run/model.gguf --prompt \"The \" --temperature 0.8"};
     int code = cli_parse(&usage, argc, argv);
     if (code >= 0) return code;
-    if ((j.prompt && j.tokens) || (!j.prompt && !j.tokens && !j.source))
-        return cli_misuse("generate: expected one of --prompt and --tokens");
+    if (j.jsonl ? j.prompt || j.tokens || j.source : (j.prompt && j.tokens) || (!j.prompt && !j.tokens && !j.source))
+        return cli_misuse("generate: expected one of --prompt, --tokens and --jsonl");
+    if (j.jsonl && (j.beams > 1 || j.draft || j.draft_layers || j.session || j.lookup || j.stops.count))
+        return cli_misuse("generate: --beams, --stop, --session and drafts are not for --jsonl");
+    if (j.batch < 1 || j.batch > 4096)
+        return cli_misuse("generate: --batch: found %lld, expected 1 to 4096", (long long)j.batch);
     if (j.beams > 1 && (j.draft || j.draft_layers || j.session || j.lookup))
         return cli_misuse("generate: --draft, --draft-layers, --lookup and --session are not for --beams");
     if (j.source && (j.session || j.draft || j.draft_layers))
@@ -299,7 +297,7 @@ int cmd_generate(int argc, char **argv) {
         return cli_report(status);
     }
     cli_catch_interrupt();
-    code = run(&j, model);
+    code = j.jsonl ? generate_many(&j, model) : run(&j, model);
     spar_model_free(model);
     free(biases);
     return code;

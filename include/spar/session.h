@@ -158,6 +158,30 @@ spar_status spar_generate(spar_session *session, const int32_t *prompt, size_t c
                           const spar_generate_options *options, spar_generation *out);
 void spar_generation_free(spar_generation *generation);
 
+/* ---- Many prompts ---- */
+typedef struct spar_prompt {
+    const int32_t *tokens;
+    size_t count;
+} spar_prompt;
+
+typedef struct spar_together_options {
+    spar_sampler_options sampler;
+    int64_t max_tokens; /* new tokens of each; 0 = until the context is full */
+    int ignore_eos;
+    /* A prompt is done, in the order in which they end: tokens, finish and prompt_tokens, valid during the call. Return
+     * nonzero to end all. */
+    int (*on_done)(void *context, size_t prompt, const spar_generation *generation);
+    void *context;
+} spar_together_options;
+#define SPAR_TOGETHER_OPTIONS_INIT {.sampler = SPAR_SAMPLER_OPTIONS_INIT, .max_tokens = 128}
+
+/* Continues prompts, `sequences` at a time, each as spar_generate would in a session of these options alone: the same
+ * tokens. What prompts begin with alike is read once, in whole pieces of session->chunk tokens; *reused (or NULL) counts
+ * those that were not read again. */
+spar_status spar_generate_together(const spar_model *model, const spar_session_options *session, int sequences,
+                                   const spar_prompt *prompts, size_t n_prompts, const spar_together_options *options,
+                                   size_t *reused);
+
 /* ---- Beam search ------------------------------------------------------------------------------
  * Keeps the B most probable continuations at each step (as transformers' generate does). A finished
  * one has the score (sum of its log probabilities) / length^length_penalty, length in new tokens. */

@@ -53,6 +53,28 @@ open("flipped.session", "wb").write(data)
 PY
 fails 1 "checksum" say --prompt x --session flipped.session
 
+# Many prompts together: each as alone; what they begin with alike is read once.
+python3 - <<'PY'
+import json
+head = open("book.txt").read()[:700]
+with open("prompts.jsonl", "w") as f:
+    for end in ["", " and", " The model", " is a", "x", " 1 2 3"]:
+        f.write(json.dumps(head + end) + "\n")
+    f.write(json.dumps("Short.") + "\n")
+PY
+many() { spar generate --model $model --jsonl prompts.jsonl --max-tokens 9 --context 1000 --seed 4 --temperature 0.9 "$@"; }
+many --batch 3 >three.jsonl 2>notes
+is "what prompts share is not read again" grep -q 'tokens that prompts share were not read again' notes
+many --batch 8 --quiet >eight.jsonl
+many --batch 1 --quiet >one.jsonl
+is "a line for each prompt" test "$(wc -l <three.jsonl)" = 7
+is "three at a time as one by one" cmp three.jsonl one.jsonl
+is "eight at a time as one by one" cmp eight.jsonl one.jsonl
+spar generate --model $model --prompt "Short." --max-tokens 9 --context 1000 --seed 4 --temperature 0.9 --json >alone.json
+is "and as a prompt alone" test "$(of alone.json 'r["tokens"]')" = "$(tail -1 one.jsonl | python3 -c 'import json, sys; print(json.load(sys.stdin)["tokens"])')"
+echo '{"a": 1}' >bad.jsonl
+fails 1 "bad.jsonl: line 1: expected a JSON string" spar generate --model $model --jsonl bad.jsonl
+
 # Caches of every type.
 for type in f32 f16 bf16 q8_0; do
     is "a cache in $type" say --prompt "The model" --cache-type $type
