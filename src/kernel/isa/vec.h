@@ -66,9 +66,8 @@ SPAR__INLINE real vec_top(vec v) {
 typedef real vec8 __attribute__((vector_size(8 * sizeof(real))));
 typedef real vec8_unaligned __attribute__((vector_size(8 * sizeof(real)), aligned(sizeof(real)), may_alias));
 
-SPAR__INLINE void transpose8(real *to, int64_t to_stride, const real *from, int64_t from_stride) {
-    vec8 x[8], t[8];
-    for (int i = 0; i < 8; i++) x[i] = *(const vec8_unaligned *)(from + i * from_stride);
+SPAR__INLINE void vec_transpose(vec8 x[8]) {
+    vec8 t[8];
     for (int i = 0; i < 8; i += 2) {
         t[i] = __builtin_shufflevector(x[i], x[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
         t[i + 1] = __builtin_shufflevector(x[i], x[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
@@ -82,7 +81,13 @@ SPAR__INLINE void transpose8(real *to, int64_t to_stride, const real *from, int6
         t[i] = __builtin_shufflevector(x[i], x[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
         t[i + 4] = __builtin_shufflevector(x[i], x[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
     }
-    for (int i = 0; i < 8; i++) *(vec8_unaligned *)(to + i * to_stride) = t[i];
+    for (int i = 0; i < 8; i++) x[i] = t[i];
+}
+SPAR__INLINE void transpose8(real *to, int64_t to_stride, const real *from, int64_t from_stride) {
+    vec8 x[8];
+    for (int i = 0; i < 8; i++) x[i] = *(const vec8_unaligned *)(from + i * from_stride);
+    vec_transpose(x);
+    for (int i = 0; i < 8; i++) *(vec8_unaligned *)(to + i * to_stride) = x[i];
 }
 #endif
 
