@@ -22,15 +22,12 @@ def say(text):
 
 
 def spar(*arguments):
-    """Runs Spar; returns its JSON, with the most memory that the process held as "peak_bytes"."""
+    """Runs Spar; returns its JSON."""
     command = [SPAR, *arguments, "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT) as p:
-        text = p.stdout.read()
-        _, status, usage = os.wait4(p.pid, 0)
-        p.returncode = os.waitstatus_to_exitcode(status)
+    p = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT, check=False)
     if p.returncode:
         sys.exit(f"{shlex.join(command)}: exit {p.returncode}")
-    return {**json.loads(text), "peak_bytes": usage.ru_maxrss * 1024}
+    return json.loads(p.stdout)
 
 
 class Torch:

@@ -1,6 +1,7 @@
 /* spar bench: speed on this machine, beside the machine's limits. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "cli.h"
 #include "spar/bench.h"
@@ -14,6 +15,7 @@ typedef struct job {
 
 typedef struct limits {
     double memory, f32, bf16; /* bytes and floating-point operations per second */
+    int64_t peak; /* the most memory that the process held before the limits were measured, bytes */
 } limits;
 
 typedef spar_status (*bench_model)(const spar_model *model, const spar_bench_options *options,
@@ -75,6 +77,11 @@ static spar_status measure(const job *j, int which, spar_bench_result *out, bool
     return status;
 }
 
+static int64_t peak_memory(void) {
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) ? 0 : (int64_t)usage.ru_maxrss * 1024;
+}
+
 static json_t *to_json(const job *j, const spar_bench_result *r, const limits *l) {
     spar_machine machine;
     const char *isa = "";
@@ -92,13 +99,13 @@ static json_t *to_json(const job *j, const spar_bench_result *r, const limits *l
     }
     double bytes = r->bytes_per_token * r->tokens_per_second;
     return json_pack(
-        "{s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:s, s:i, s:s, s:o}", "bench",
+        "{s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:s, s:s, s:i, s:s, s:o}", "bench",
         j->what, "tokens_per_second", r->tokens_per_second, "slowest", r->slowest, "fastest",
         r->fastest, "bytes_per_token", r->bytes_per_token, "gb_per_second", bytes / 1e9,
         "gflops_per_second", r->flops_per_token * r->tokens_per_second / 1e9,
         "memory_gb_per_second", l->memory / 1e9, "memory_share", bytes / l->memory,
-        "product_gflops_f32", l->f32 / 1e9, "product_gflops_bf16", l->bf16 / 1e9, "cpu",
-        machine.cpu, "isa", isa, "threads", spar_threads(), "version", spar_version(), "parts",
+        "product_gflops_f32", l->f32 / 1e9, "product_gflops_bf16", l->bf16 / 1e9, "peak_bytes",
+        (json_int_t)l->peak, "cpu", machine.cpu, "isa", isa, "threads", spar_threads(), "version", spar_version(), "parts",
         parts);
 }
 
@@ -138,6 +145,7 @@ static int run(const job *j, int which) {
     cli_progress_end();
     if (said) return CLI_FAILED;
     if (status) return cli_report(status);
+    l.peak = peak_memory();
     status = spar_machine_bandwidth(0, &l.memory);
     if (!status) status = spar_bench_products(&l.f32, &l.bf16);
     int code = CLI_OK;
