@@ -30,7 +30,7 @@ static spar_status method(spar__chat *c, const char *name, json_t *value, spar__
 METHOD(f_trim, "strip")
 METHOD(f_upper, "upper")
 METHOD(f_lower, "lower")
-METHOD(f_title, "title")
+METHOD(f_title, "\x01words")
 METHOD(f_capitalize, "capitalize")
 METHOD(f_replace, "replace")
 METHOD(f_string, "\x01str")

@@ -48,7 +48,8 @@ static text stripped(text s, const text *set, bool left, bool right) {
     return s;
 }
 
-typedef enum casing { LOWER, UPPER, TITLE, CAPITALIZE } casing;
+/* TITLE is Python's str.title, WORDS Jinja's filter: its words begin after blanks and - ( { [ <. */
+typedef enum casing { LOWER, UPPER, TITLE, WORDS, CAPITALIZE } casing;
 
 static spar_status change_case(spar__chat *c, text s, casing how, json_t **out) {
     spar__buffer made = spar__buffer_make(SPAR__CHAT_TEXT);
@@ -63,7 +64,9 @@ static spar_status change_case(spar__chat *c, text s, casing how, json_t **out) 
         bool up = how == UPPER || (how != LOWER && !word);
         utf8proc_int32_t made_code = up ? utf8proc_toupper((utf8proc_int32_t)code)
                                         : utf8proc_tolower((utf8proc_int32_t)code);
-        word = how == CAPITALIZE || letter;
+        bool parts = code < 0x80 ? code && strchr("-({[< \t\n\r\f\v", (int)code)
+                                 : kind >= UTF8PROC_CATEGORY_ZS && kind <= UTF8PROC_CATEGORY_ZP;
+        word = how == CAPITALIZE || (how == WORDS ? !parts : letter);
         status = spar__buffer_add(&made, bytes, (size_t)utf8proc_encode_char(made_code, bytes));
     }
     if (!status) status = spar__chat_text(c, made.bytes, made.length, out);
@@ -256,6 +259,7 @@ static spar_status text_method(spar__chat *c, const char *name, json_t *self, sp
     if (!strcmp(name, "upper")) return change_case(c, s, UPPER, out);
     if (!strcmp(name, "lower") || !strcmp(name, "casefold")) return change_case(c, s, LOWER, out);
     if (!strcmp(name, "title")) return change_case(c, s, TITLE, out);
+    if (!strcmp(name, "\x01words")) return change_case(c, s, WORDS, out);
     if (!strcmp(name, "capitalize")) return change_case(c, s, CAPITALIZE, out);
     if (!strcmp(name, "split")) return split(c, s, a, false, out);
     if (!strcmp(name, "rsplit")) return split(c, s, a, true, out);
