@@ -112,14 +112,14 @@ static int by_length(const void *a, const void *b) {
 
 static spar_status tokenize(const spar_model *model, const cli_texts *texts, tokens_of *all) {
     const spar_tokenizer *t = spar_model_tokenizer(model);
-    size_t limit = (size_t)spar_model_context(model);
+    size_t limit = (size_t)spar_model_text_limit(model);
     for (size_t i = 0; i < texts->count; i++) {
         const char *text = texts->items[i];
         all[i].index = i;
         spar_status status =
             spar_tokenizer_encode(t, text, strlen(text), SPAR_TOKENIZE_SPECIAL, &all[i].ids, &all[i].count);
         if (status) return status;
-        if (all[i].count > limit) {
+        if (limit && all[i].count > limit) {
             if (!cli.quiet)
                 fprintf(stderr, "spar: warning: text %zu: %zu tokens, the first %zu are used\n", i + 1, all[i].count, limit);
             /* The last token closes the sequence. */

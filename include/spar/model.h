@@ -80,6 +80,8 @@ int32_t spar_model_start(const spar_model *model);
  * at most `most`. Returns how many. */
 size_t spar_model_special(const spar_model *model, const char *key, int32_t *ids, size_t most);
 int64_t spar_model_context(const spar_model *model); /* most positions; 0 = no limit */
+/* Tokens of a text at most, for its vector: the context, or less where the model says so. */
+int64_t spar_model_text_limit(const spar_model *model);
 /* The template by which a published model turns a conversation into text, or NULL. Owned by the model. */
 const char *spar_model_chat_template(const spar_model *model);
 /* Everything `spar inspect` shows, as JSON text, to be freed with spar_free. */

@@ -26,6 +26,14 @@ static bool ends_with(const char *text, const char *end) {
     return n >= m && strcmp(text + n - m, end) == 0;
 }
 
+/* sentence_bert_config.json: how many tokens of a text sentence-transformers uses. */
+static json_int_t most_tokens(spar__config_reader *r) {
+    json_t *options = beside(r, "sentence_bert_config.json");
+    json_int_t most = json_integer_value(json_object_get(options, "max_seq_length"));
+    json_decref(options);
+    return most > 0 && most < 1 << 30 ? most : 0;
+}
+
 /* modules.json lists a pooling (its options in 1_Pooling/config.json) and perhaps a normalisation. */
 static json_t *embedding_head(spar__config_reader *r) {
     static const struct {
@@ -59,7 +67,8 @@ static json_t *embedding_head(spar__config_reader *r) {
         json_decref(options);
     }
     json_decref(modules);
-    return json_pack("{s:s, s:s, s:b}", "kind", "embedding", "pooling", pooling, "normalise", unit);
+    return json_pack("{s:s, s:s, s:b, s:I}", "kind", "embedding", "pooling", pooling, "normalise", unit,
+                     "most_tokens", (json_int_t)most_tokens(r));
 }
 
 static int64_t classes_of(spar__config_reader *r) {

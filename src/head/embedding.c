@@ -5,12 +5,15 @@
 typedef struct options {
     int pooling;
     bool normalise;
+    int64_t most_tokens;
 } options;
 
 static const spar_option table[] = {
     {"pooling", SPAR_OPTION_NAME, offsetof(options, pooling), SPAR__POOL_MEAN, 0, 0, spar__pooling_names,
      "of the states of a sequence"},
     {"normalise", SPAR_OPTION_BOOL, offsetof(options, normalise), 1, 0, 1, NULL, "to unit length"},
+    {"most_tokens", SPAR_OPTION_INT, offsetof(options, most_tokens), 0, 0, 1 << 30, NULL,
+     "of a text; what follows is cut off (0: all that the context holds)"},
     {0}};
 
 static spar_status declare(spar__builder *b, const spar__shape *s, const void *opts, spar__param *embedding,

@@ -231,6 +231,11 @@ spar__attend_options spar__model_attention(const spar_model *m, int64_t layer) {
 const spar_tokenizer *spar_model_tokenizer(const spar_model *m) { return m->tokenizer; }
 int32_t spar_model_vocab_size(const spar_model *m) { return (int32_t)spar__model_last(m)->shape.vocab_size; }
 int64_t spar_model_context(const spar_model *m) { return spar__model_last(m)->shape.context; }
+int64_t spar_model_text_limit(const spar_model *m) {
+    int64_t context = spar_model_context(m);
+    int64_t own = json_integer_value(json_object_get(json_object_get(m->config, "head"), "most_tokens"));
+    return own > 0 && (!context || own < context) ? own : context;
+}
 void spar__model_set_recompute(spar_model *m, bool recompute) { m->recompute = recompute; }
 
 void spar__model_set_dropout(spar_model *m, double dropout) {
