@@ -14,7 +14,8 @@ typedef struct job {
 } job;
 
 typedef struct limits {
-    double memory, f32, bf16; /* bytes and floating-point operations per second */
+    double memory, pieces; /* bytes per second: read in order, and as the model's pieces are (or 0) */
+    double f32, bf16, int8; /* operations per second */
     int64_t peak; /* the most memory that the process held before the limits were measured, bytes */
 } limits;
 
@@ -98,14 +99,21 @@ static json_t *to_json(const job *j, const spar_bench_result *r, const limits *l
         json_array_append_new(parts, part);
     }
     double bytes = r->bytes_per_token * r->tokens_per_second;
+    json_t *most = json_pack("{s:f}", "tokens_per_second", l->memory / r->bytes_per_token);
+    if (l->pieces > 0) {
+        json_object_set_new(most, "piece_bytes", json_real(r->piece_bytes));
+        json_object_set_new(most, "gb_per_second_pieces", json_real(l->pieces / 1e9));
+        json_object_set_new(most, "tokens_per_second_pieces", json_real(l->pieces / r->bytes_per_token));
+    }
     return json_pack(
-        "{s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:s, s:s, s:i, s:s, s:o}", "bench",
+        "{s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:o, s:I, s:s, s:s, s:i, s:s, s:o}", "bench",
         j->what, "tokens_per_second", r->tokens_per_second, "slowest", r->slowest, "fastest",
         r->fastest, "bytes_per_token", r->bytes_per_token, "gb_per_second", bytes / 1e9,
         "gflops_per_second", r->flops_per_token * r->tokens_per_second / 1e9,
         "memory_gb_per_second", l->memory / 1e9, "memory_share", bytes / l->memory,
-        "product_gflops_f32", l->f32 / 1e9, "product_gflops_bf16", l->bf16 / 1e9, "peak_bytes",
-        (json_int_t)l->peak, "cpu", machine.cpu, "isa", isa, "threads", spar_threads(), "version", spar_version(), "parts",
+        "product_gflops_f32", l->f32 / 1e9, "product_gflops_bf16", l->bf16 / 1e9,
+        "product_gops_int8", l->int8 / 1e9, "limits", most, "peak_bytes", (json_int_t)l->peak, "cpu",
+        machine.cpu, "isa", isa, "threads", spar_threads(), "version", spar_version(), "parts",
         parts);
 }
 
@@ -125,8 +133,12 @@ static void print(const spar_bench_result *r, const limits *l) {
            r->fastest);
     printf("bytes per token  %.4g, so %.2f GB/s: %.0f %% of the %.1f GB/s that memory gives\n",
            r->bytes_per_token, bytes / 1e9, 100 * bytes / l->memory, l->memory / 1e9);
-    printf("arithmetic       %.1f GFLOP/s; products reach %.0f in f32, %.0f in bf16\n", flops / 1e9,
-           l->f32 / 1e9, l->bf16 / 1e9);
+    printf("limit            %.1f tokens/s", l->memory / r->bytes_per_token);
+    if (l->pieces > 0)
+        printf("; %.1f read in random pieces of %.1f KiB (%.1f GB/s)", l->pieces / r->bytes_per_token,
+               r->piece_bytes / 1024, l->pieces / 1e9);
+    printf("\narithmetic       %.1f GFLOP/s; products reach %.0f in f32, %.0f in bf16, %.0f in int8\n",
+           flops / 1e9, l->f32 / 1e9, l->bf16 / 1e9, l->int8 / 1e9);
     if (r->n_parts && r->parts[0].bytes_per_token > 0) {
         print_batches(r);
         return;
@@ -139,7 +151,7 @@ static void print(const spar_bench_result *r, const limits *l) {
 
 static int run(const job *j, int which) {
     spar_bench_result result;
-    limits l;
+    limits l = {0};
     bool said = false;
     spar_status status = measure(j, which, &result, &said);
     cli_progress_end();
@@ -147,7 +159,9 @@ static int run(const job *j, int which) {
     if (status) return cli_report(status);
     l.peak = peak_memory();
     status = spar_machine_bandwidth(0, &l.memory);
-    if (!status) status = spar_bench_products(&l.f32, &l.bf16);
+    size_t piece = (size_t)result.piece_bytes / 64 * 64;
+    if (!status && piece) status = spar_machine_bandwidth(piece, &l.pieces);
+    if (!status) status = spar_bench_products(&l.f32, &l.bf16, &l.int8);
     int code = CLI_OK;
     if (status)
         code = cli_report(status);

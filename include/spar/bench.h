@@ -34,6 +34,7 @@ typedef struct spar_bench_result {
     double tokens_per_second; /* median */
     double slowest, fastest;  /* the same of the slowest and the fastest run */
     double bytes_per_token;   /* that must be read from memory, at the least */
+    double piece_bytes;       /* of the pieces of weights that tokens choose; 0: they are read in order */
     double flops_per_token;   /* of products with weights, or of attention */
     spar_bench_part *parts;   /* [n_parts], the caller's, for spar_free; NULL = none */
     size_t n_parts;
@@ -65,8 +66,9 @@ spar_status spar_bench_attention(const spar_model *model, const spar_bench_optio
 spar_status spar_bench_gemm(const spar_model *model, const spar_bench_options *options,
                             spar_bench_result *out);
 
-/* Floating-point operations per second of dense products (1,536³) on this machine. */
-spar_status spar_bench_products(double *f32, double *bf16);
+/* Operations per second of dense products (1,536³) on this machine; `int8`: of weights in q8_0 with vectors
+ * of 8 bits, as prompts of quantised models have them. */
+spar_status spar_bench_products(double *f32, double *bf16, double *int8);
 
 #ifdef __cplusplus
 }

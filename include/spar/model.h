@@ -33,6 +33,7 @@ typedef struct spar_plan {
     uint64_t parameters;
     uint64_t weight_bytes;           /* as stored in `type` */
     uint64_t bytes_per_token;        /* weights read to decode one token */
+    uint64_t piece_bytes;            /* of the pieces that a token chooses; 0: all are read in order */
     uint64_t cache_bytes_per_1k;     /* cache of one sequence at 1,024 tokens, f32 */
     uint64_t train_bytes;            /* weights, gradients, moments and activations of a step */
     double flops_per_token;          /* forward, at the full context */

@@ -27,6 +27,7 @@ spar_bench_result spar__bench_speed(const spar__timing *timing, double tokens);
 /* Bytes of all weights, and multiplications and additions with weights for one token. */
 spar_status spar__bench_weights(const spar_model *model, double *bytes, double *bytes_per_token,
                                 double *flops_per_token);
+double spar__bench_piece(const spar_model *model); /* spar_bench_result.piece_bytes */
 
 /* Uniform in [−1, 1): the same numbers for the same stream. */
 void spar__bench_fill(spar__real *values, size_t count, uint64_t stream);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bench/bench.h"
+#include "kernel/quant.h"
 #include "model/model.h"
 
 typedef struct product {
@@ -128,12 +129,60 @@ spar_status spar_bench_gemm(const spar_model *model, const spar_bench_options *o
     return status;
 }
 
-spar_status spar_bench_products(double *f32, double *bf16) {
-    enum { SIDE = 1536 };
+enum { SIDE = 1536, TILES = SIDE / SPAR__PACKED_OUTPUTS };
+
+typedef struct blocks {
+    char *w, *packed;
+    real *y;
+    size_t row_bytes;
+} blocks;
+
+static spar_status multiply_blocks(void *context) {
+    const blocks *b = context;
+    const spar__kernels *k = spar__k();
+    size_t packed_bytes = spar__packed_bytes(SIDE);
+#pragma omp parallel for schedule(dynamic)
+    for (int t = 0; t < TILES; t++)
+        for (int r = 0; r < SIDE; r += SPAR__PACKED_ROWS) {
+            int o = t * SPAR__PACKED_OUTPUTS;
+            spar__packed_tile tile = {b->w + (size_t)o * b->row_bytes, b->row_bytes, SPAR__PACKED_OUTPUTS,
+                                      SPAR__PACKED_ROWS, SIDE, b->packed + (size_t)r * packed_bytes,
+                                      b->y + (int64_t)r * SIDE + o, SIDE, 1, 0};
+            k->packed_tile[SPAR__Q8_0](&tile);
+        }
+    return SPAR_OK;
+}
+
+static spar_status measure_blocks(const spar_bench_options *o, double *rate) {
+    const spar__kernels *k = spar__k();
+    blocks b = {0};
+    *rate = 0;
+    if (!k->packed_tile[SPAR__Q8_0] || !spar__row_bytes(SPAR__Q8_0, SIDE, &b.row_bytes)) return SPAR_OK;
+    b.w = spar__array(SIDE, b.row_bytes);
+    b.packed = spar__array(SIDE, spar__packed_bytes(SIDE));
+    b.y = spar__array((size_t)SIDE * SIDE, sizeof *b.y);
+    spar_status status = b.w && b.packed && b.y ? SPAR_OK : SPAR_ERR_MEMORY;
+    if (!status) {
+        spar__bench_fill(b.y, (size_t)SIDE * SIDE, 3);
+        for (size_t i = 0; i < SIDE; i++) {
+            k->encode[SPAR__Q8_0](b.w + i * b.row_bytes, b.y + i * SIDE, SIDE);
+            k->pack(b.packed + i * spar__packed_bytes(SIDE), b.y + i * SIDE, SIDE);
+        }
+        spar__timing t;
+        status = spar__bench_time(multiply_blocks, &b, o, "int8", &t);
+        if (!status) *rate = 2.0 * SIDE * SIDE * SIDE / t.median;
+    }
+    spar__free(b.w);
+    spar__free(b.packed);
+    spar__free(b.y);
+    return status;
+}
+
+spar_status spar_bench_products(double *f32, double *bf16, double *int8) {
     spar_bench_options o = SPAR_BENCH_OPTIONS_INIT;
     spar__timing t[2];
     SPAR_TRY(measure(SIDE, SIDE, SIDE, &o, t));
     *f32 = 2.0 * SIDE * SIDE * SIDE / t[0].median;
     *bf16 = 2.0 * SIDE * SIDE * SIDE / t[1].median;
-    return SPAR_OK;
+    return measure_blocks(&o, int8);
 }

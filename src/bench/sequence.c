@@ -74,6 +74,7 @@ spar_status spar_bench_decode(const spar_model *model, const spar_bench_options 
     SPAR_TRY(status);
     *out = spar__bench_speed(&timing, (double)o->tokens);
     out->bytes_per_token = per_token + cache;
+    out->piece_bytes = spar__bench_piece(model);
     out->flops_per_token = flops;
     return SPAR_OK;
 }

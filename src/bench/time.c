@@ -81,15 +81,27 @@ spar_bench_result spar__bench_speed(const spar__timing *t, double tokens) {
                                .fastest = tokens / t->least};
 }
 
-spar_status spar__bench_weights(const spar_model *model, double *bytes, double *bytes_per_token,
-                                double *flops_per_token) {
+static spar_status describe(const spar_model *model, json_t **about) {
     char *text;
-    json_t *about;
     SPAR_TRY(spar_model_describe(model, &text));
     spar_status status =
-        spar__json_parse("description", text, strlen(text), SPAR__JSON_VALUES, &about);
+        spar__json_parse("description", text, strlen(text), SPAR__JSON_VALUES, about);
     spar__free(text);
-    SPAR_TRY(status);
+    return status;
+}
+
+double spar__bench_piece(const spar_model *model) {
+    json_t *about;
+    if (describe(model, &about)) return 0;
+    double bytes = json_number_value(json_object_get(about, "piece_bytes"));
+    json_decref(about);
+    return bytes;
+}
+
+spar_status spar__bench_weights(const spar_model *model, double *bytes, double *bytes_per_token,
+                                double *flops_per_token) {
+    json_t *about;
+    SPAR_TRY(describe(model, &about));
     *bytes = json_number_value(json_object_get(about, "bytes"));
     *bytes_per_token = json_number_value(json_object_get(about, "bytes_per_token"));
     double parameters = json_number_value(json_object_get(about, "parameters"));

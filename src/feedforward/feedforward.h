@@ -22,6 +22,8 @@ typedef struct spar__feedforward_kind {
     void (*prepare)(void *self);
     void (*release)(void *self); /* what `self` owns; NULL: nothing */
     bool absent; /* the layer has none, nor the norm before it */
+    /* Weights that lie together where a token chooses what it reads; NULL: it reads in order. */
+    int64_t (*piece)(const spar__shape *shape, const void *options);
 } spar__feedforward_kind;
 
 /* How many of n items `tokens` tokens choose that take k different ones each: n·(1 − (1 − k/n)^tokens). */

@@ -117,5 +117,10 @@ static int64_t read_weights(const spar__shape *s, const void *opts, int64_t toke
     return r * (d + f) + f + (chosen + o->shared) * 2 * d + d;
 }
 
+static int64_t piece(const spar__shape *s, const void *opts) {
+    (void)opts;
+    return 2 * s->d_model;
+}
+
 const spar__feedforward_kind spar__feedforward_sparse = {
-    {"sparse", table, sizeof(options)}, sizeof(layer), declare, run, read_weights};
+    {"sparse", table, sizeof(options)}, sizeof(layer), declare, run, read_weights, .piece = piece};

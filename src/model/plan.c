@@ -36,6 +36,19 @@ static double read_by(const spar_model *m, int64_t tokens) {
            read_of_stack(last, tokens);
 }
 
+/* The weights of the smallest piece that tokens choose; 0: all is read in order. */
+static double piece_of(const spar_model *m) {
+    const spar__stack *s = spar__model_last(m);
+    int64_t least = 0;
+    for (int64_t i = 0; i < s->shape.n_layers; i++) {
+        const spar__choice *choice = &s->blocks[i].feedforward;
+        const spar__feedforward_kind *kind = (const spar__feedforward_kind *)choice->kind;
+        int64_t n = kind->piece ? kind->piece(&s->shape, choice->options) : 0;
+        if (n && (!least || n < least)) least = n;
+    }
+    return (double)least;
+}
+
 static double attention_flops(const spar__stack *s) {
     double flops = 0, width = (double)(s->shape.n_heads * s->shape.head_dim);
     for (int64_t i = 0; i < s->shape.n_layers; i++) {
@@ -62,7 +75,9 @@ static void plan(const spar_model *m, spar__type type, const json_t *train, spar
         p.weight_bytes += stored_bytes(q, type);
     }
     double read = read_by(m, 1);
-    p.bytes_per_token = (uint64_t)(read * (double)p.weight_bytes / (double)(p.parameters ? p.parameters : 1));
+    double size = (double)p.weight_bytes / (double)(p.parameters ? p.parameters : 1);
+    p.bytes_per_token = (uint64_t)(read * size);
+    p.piece_bytes = (uint64_t)(piece_of(m) * size);
     int64_t context = spar_model_context(m), length = context < 1024 ? context : 1024;
     p.cache_bytes_per_1k = spar__model_cache_bytes(m, 1, length, PLAN_CHUNK, SPAR__F32);
     p.flops_per_token = 2 * read + attention_flops(spar__model_last(m));
@@ -137,10 +152,11 @@ spar_status spar_model_describe(const spar_model *m, char **json) {
     for (int k = 0; k < m->n_stacks; k++)
         for (int64_t i = 0; i < m->stacks[k].shape.n_layers; i++)
             json_array_append_new(layers, describe_layer(m, &m->stacks[k], i));
+    double share = bytes / (double)(p.weight_bytes ? p.weight_bytes : 1);
     json_t *o = json_pack(
-        "{s:s, s:I, s:I, s:I, s:I, s:f, s:o, s:O}", "architecture", m->architecture, "parameters",
+        "{s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:o, s:O}", "architecture", m->architecture, "parameters",
         (json_int_t)p.parameters, "bytes", (json_int_t)bytes, "bytes_per_token",
-        (json_int_t)((double)p.bytes_per_token * bytes / (double)(p.weight_bytes ? p.weight_bytes : 1)),
+        (json_int_t)((double)p.bytes_per_token * share), "piece_bytes", (json_int_t)((double)p.piece_bytes * share),
         "cache_bytes_per_1k", (json_int_t)p.cache_bytes_per_1k, "flops_per_token", p.flops_per_token,
         "layers", layers, "config", m->config);
     if (o) spar__model_about(m, bytes, o);

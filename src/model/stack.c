@@ -67,6 +67,16 @@ static spar__tensor *run_stack(spar__pass *pass, const spar_model *m, const spar
     return s->narrow ? spar__linear(pass, x, s->narrow, NULL) : x;
 }
 
+/* In sessions nothing of a block is needed but its output: that takes the place of its input, and the rest goes.
+ * So activations of a long prompt stay in the cache, and a first pass touches little new memory. */
+static spar__tensor *keep_output(spar__pass *pass, spar__arena_mark mark, spar__tensor *x, spar__tensor *y) {
+    bool needed = pass->recording || pass->bf16 || pass->observer || pass->watch || !pass->cache;
+    if (needed || !x || !y || !spar__ok(pass) || x->rows != y->rows || x->cols != y->cols) return y;
+    if (x != y) memcpy(spar__data(x), spar__data(y), (size_t)(y->rows * y->cols) * sizeof(real));
+    spar__arena_rewind(pass->arena, mark);
+    return x;
+}
+
 spar__tensor *spar__stack_blocks(spar__pass *pass, const spar_model *m, const spar__stack *s, spar__tensor *x) {
     if (!x || !spar__ok(pass)) return NULL;
     spar__shared *outside = pass->shared;
@@ -77,8 +87,10 @@ spar__tensor *spar__stack_blocks(spar__pass *pass, const spar_model *m, const sp
         x = spar__reversible_run(pass, s->blocks, n, residual->joined, x);
     for (int64_t i = 0; i < n && !residual->reversible; i++) {
         spar__tensor *before = x;
+        spar__arena_mark mark = spar__arena_here(pass->arena);
         x = spar__block_run(pass, &s->blocks[i], x, m->recompute);
         if (i == 0 && s->convolution) x = convolve(pass, s, before, x);
+        x = keep_output(pass, mark, before, x);
     }
     pass->layer = -1;
     pass->shared = outside;
