@@ -64,6 +64,8 @@ def main():
             if q.get("first"):  # until the first token is there
                 model.run(q["prompt"], 0)
             answer = {"seconds": time.perf_counter() - begin, "engine": model.name}
+        elif q["do"] == "ready":  # the library is loaded
+            answer = {}
         else:
             p, d = model.run(q["prompt"], q["decode"])
             answer = {"prompt_seconds": p, "decode_seconds": d}

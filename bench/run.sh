@@ -1,5 +1,5 @@
 #!/bin/bash
-# Speed beside the peers: bench/run.sh [BENCH…]        train, attention, decode (all unless named)
+# Speed beside the peers: bench/run.sh [BENCH…]        train, attention, decode, llamacpp (all unless named)
 #
 # The peers live in a virtual environment of their own, build/bench-venv, made when first needed;
 # SPAR_BENCH_PYTHON names another Python that has them. Nothing else should run meanwhile: the load
@@ -7,14 +7,14 @@
 set -eu
 cd "$(dirname "$0")/.."
 benches=("$@")
-[ $# -gt 0 ] || benches=(train attention decode)
+[ $# -gt 0 ] || benches=(train attention decode llamacpp)
 
 if [ -z "${SPAR_BENCH_PYTHON:-}" ]; then
     venv=build/bench-venv
     if [ ! -e "$venv/.done" ]; then
-        echo "bench: installing the peers into $venv (torch 2.13.0, tiktoken, tokenizers)" >&2
+        echo "bench: installing the peers into $venv (torch 2.13.0, tiktoken, tokenizers, xllamacpp)" >&2
         python3 -m venv "$venv"
-        "$venv/bin/pip" install --quiet torch==2.13.0 numpy tiktoken tokenizers
+        "$venv/bin/pip" install --quiet torch==2.13.0 numpy tiktoken tokenizers xllamacpp
         touch "$venv/.done"
     fi
     SPAR_BENCH_PYTHON=$PWD/$venv/bin/python
