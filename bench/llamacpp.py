@@ -248,7 +248,7 @@ def draw(name):
 
 def main():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    a.add_argument("shapes", nargs="*", choices=[*SHAPES, []], default=["1.1b"])
+    a.add_argument("shapes", nargs="*", choices=list(SHAPES))
     a.add_argument("--types", help="of dense models: " + TYPES["1.1b"])
     a.add_argument("--type", default="q8_0", help="of sparse models and what they stand beside (q8_0)")
     a.add_argument("--rounds", type=int, default=5)
