@@ -164,9 +164,10 @@ typedef struct spar_batches_options {
      * told by the ids vocab_size − 1, vocab_size − 2, …: T5's sentinels. */
     double noise, span;
     int32_t vocab_size, special;
+    double prefix; /* prefix: share of a row that is given; 0 = drawn for each row */
 } spar_batches_options;
 #define SPAR_BATCHES_OPTIONS                                                                       \
-    ((spar_batches_options){SPAR_DATA_TRAIN, 0, 1, 0, SPAR_ORDER_SHUFFLED, NULL, 0, 0, 0, 0})
+    ((spar_batches_options){SPAR_DATA_TRAIN, 0, 1, 0, SPAR_ORDER_SHUFFLED, NULL, 0, 0, 0, 0, 0})
 
 typedef struct spar_batches spar_batches;
 
@@ -199,11 +200,12 @@ typedef struct spar_batch {
     int32_t *targets; /* -1 where nothing is predicted */
     int32_t *first;   /* as above; NULL is fine */
     int32_t *source;  /* [batch, source] what the encoder reads, where the objective has one */
+    int32_t *prefix;  /* [batch] tokens of each row that are given, where the objective has such; NULL is fine */
 } spar_batch;
 /* Tokens of a row of inputs, targets and first (causal: options.length), and of source (0 = none). */
 void spar_batches_shape(const spar_batches *batches, size_t *length, size_t *source);
 /* Batch `index` as the objective wants it. causal: inputs and targets are the rows without their
- * last and first token. masked (Devlin et al. 2019): of the tokens that are chosen 80 % become the mask, 10 %
+ * last and first token. prefix: the same, but the first tokens are given and not predicted. masked (Devlin et al. 2019): of the tokens that are chosen 80 % become the mask, 10 %
  * another token, and these are the targets. denoise (Raffel et al. 2020): spans are taken out of the source
  * and are what the decoder says. Any thread. */
 spar_status spar_batches_fill(const spar_batches *batches, uint64_t index, spar_batch *batch);

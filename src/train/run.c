@@ -151,12 +151,14 @@ static spar_status choose_objective(const spar__run *run, const spar__train_sett
                          : strcmp(architecture, "encoder-decoder") == 0 ? "denoise"
                                                                         : "causal";
     b->objective = set->objective ? set->objective : wanted;
-    if (strcmp(wanted, "denoise") == 0 ? strcmp(b->objective, wanted) != 0 : strcmp(b->objective, "denoise") == 0)
+    bool denoise = strcmp(b->objective, "denoise") == 0, prefix = strcmp(b->objective, "prefix") == 0;
+    if (denoise != (strcmp(wanted, "denoise") == 0) || (prefix && strcmp(wanted, "causal") != 0))
         return spar__fail(SPAR_ERR_CONFIG, "train.objective: found '%s', expected '%s' for model.architecture '%s'",
                           b->objective, wanted, architecture);
     b->vocab_size = spar_model_vocab_size(run->model);
     b->noise = set->noise;
     b->span = set->span;
+    b->prefix = set->prefix;
     int32_t start = spar_model_start(run->model), last = b->vocab_size - 1;
     b->special = strcmp(b->objective, "denoise") == 0 ? (start < 0 ? 0 : start)
                  : set->mask_id < 0                   ? last

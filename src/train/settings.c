@@ -31,6 +31,7 @@ static const spar_option options[] = {
     {MEMBER(eval_batches, INT), 20, 0, 1e9, NULL, "batches of an evaluation; 0: none"},
     {MEMBER(noise, REAL), 0.15, 0.001, 0.9, NULL, "masked, denoise: share of the tokens that are hidden"},
     {MEMBER(span, REAL), 3, 1, 1000, NULL, "denoise: mean length of what is hidden"},
+    {MEMBER(prefix, REAL), 0, 0, 1, NULL, "prefix: share of a row that is given; 0: drawn for each row"},
     {MEMBER(mask_id, INT), -1, -1, 2e9, NULL, "masked: id of the mask; -1: the last of the vocabulary"},
     {MEMBER(sample_every, INT), 0, 0, 1e12, NULL, "steps between samples; 0: none"},
     {0},

@@ -18,7 +18,7 @@ typedef struct spar__train_settings {
     bool recompute, isolate_documents;
     int64_t seed, checkpoint_every, keep, eval_every, eval_batches, sample_every;
     const char *sample_prompt; /* owned by the section */
-    double noise, span;
+    double noise, span, prefix;
     int64_t mask_id;
     const char *objective;     /* likewise; NULL = what the architecture is made for */
     spar__schedule schedule;

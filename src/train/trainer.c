@@ -46,10 +46,11 @@ spar_status spar__trainer_create(spar__trainer *t, const spar__train_settings *s
     t->batch.targets = spar__array(rows, sizeof(int32_t));
     t->batch.first = spar__array(rows, sizeof(int32_t));
     t->batch.source = spar__array(sources + 1, sizeof(int32_t));
+    t->batch.prefix = spar__array((size_t)set->batch, sizeof(int32_t));
     t->source_sequences = spar__array((size_t)set->batch, sizeof *t->source_sequences);
     t->source_positions = spar__array(sources + 1, sizeof(int32_t));
     if (!t->arena || !t->kept || !t->observer || !t->sequences || !t->positions || !t->batch.inputs ||
-        !t->batch.targets || !t->batch.first || !t->batch.source || !t->source_sequences || !t->source_positions)
+        !t->batch.targets || !t->batch.first || !t->batch.source || !t->batch.prefix || !t->source_sequences || !t->source_positions)
         return SPAR_ERR_MEMORY;
     lay_out_rows(t->sequences, t->positions, set->batch, (int64_t)length);
     lay_out_rows(t->source_sequences, t->source_positions, set->batch, (int64_t)source);
@@ -76,6 +77,7 @@ void spar__trainer_free(spar__trainer *t) {
     spar__free(t->batch.targets);
     spar__free(t->batch.first);
     spar__free(t->batch.source);
+    spar__free(t->batch.prefix);
     spar__free(t->source_sequences);
     spar__free(t->source_positions);
     *t = (spar__trainer){0};
@@ -100,6 +102,7 @@ static spar__pass begin_pass(spar__trainer *t, const spar__rows *rows, bool trai
 }
 
 static spar__tensor *hidden_of(spar__trainer *t, spar__pass *pass) {
+    for (int i = 0; i < t->rows.n_sequences; i++) t->sequences[i].prefix = t->batch.prefix[i];
     if (t->sources.n_rows) spar__model_encode(pass, t->model, &t->sources, t->batch.source);
     return spar__model_hidden(pass, t->model, t->batch.inputs);
 }

@@ -96,6 +96,39 @@ static void test_denoise(void **state) {
     }
 }
 
+static void test_prefix(void **state) {
+    (void)state;
+    for (int share = 0; share < 4; share++) {
+        spar_batches_options o = SPAR_BATCHES_OPTIONS;
+        spar_batches *b = make("causal", 0, 0);
+        spar_batches_free(b);
+        o.length = LENGTH;
+        o.batch = ROWS;
+        o.order = SPAR_ORDER_SEQUENTIAL;
+        o.objective = "prefix";
+        o.prefix = share / 3.0;
+        assert_int_equal(spar_batches_from_rows(rows, ROWS, &o, &b), SPAR_OK);
+        int32_t prefix[ROWS];
+        long least = LENGTH, most = 0, other = 0;
+        for (uint64_t k = 0; k < BIG; k++) {
+            spar_batch batch = {inputs, targets, NULL, NULL, prefix};
+            assert_int_equal(spar_batches_fill(b, k, &batch), SPAR_OK);
+            for (int r = 0; r < ROWS; r++) {
+                const int32_t *row = rows + r * (LENGTH + 1);
+                least = prefix[r] < least ? prefix[r] : least;
+                most = prefix[r] > most ? prefix[r] : most;
+                other += prefix[r] != prefix[0];
+                assert_memory_equal(inputs + r * LENGTH, row, LENGTH * sizeof *row);
+                for (int t = 0; t < LENGTH; t++)
+                    assert_int_equal(targets[r * LENGTH + t], t + 1 < prefix[r] ? -1 : row[t + 1]);
+            }
+        }
+        if (share) assert_true(least == most && least == (share == 3 ? LENGTH : share * (LENGTH + 1) / 3));
+        else assert_true(least >= 1 && least < 10 && most > LENGTH - 10 && most <= LENGTH && other);
+        spar_batches_free(b);
+    }
+}
+
 static void test_refused(void **state) {
     (void)state;
     spar_batches_options o = SPAR_BATCHES_OPTIONS;
@@ -111,7 +144,7 @@ static void test_refused(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_masked), cmocka_unit_test(test_denoise),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_masked), cmocka_unit_test(test_denoise), cmocka_unit_test(test_prefix),
                                        cmocka_unit_test(test_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
