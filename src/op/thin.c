@@ -1,6 +1,7 @@
 /* Products of a token's modules, or a few tokens', with stored weights. The sum over k is cut into units of a size
  * that the shape alone decides: each decodes and packs its columns of the weights, which stay in the cache for all
- * rows, and is made by one thread; the units' sums are added in their order. */
+ * rows, and is made by one thread; the units' sums are added in their order. While a slice is multiplied, the next one is
+ * on its way from memory: its pieces of rows are too short for the processor to see them coming. */
 #include <omp.h>
 #include <string.h>
 
@@ -23,6 +24,7 @@ typedef struct cut {
     int64_t per_segment, width; /* ranges of columns */
     int64_t ranges, outputs;    /* of outputs */
     int64_t sums;               /* of an output: ranges of columns in all */
+    int64_t depth;              /* of a slice */
     size_t row_bytes, scale_bytes;
 } cut;
 
@@ -34,6 +36,7 @@ static cut cut_of(const spar__thin *t) {
     c.width = ceil_div(ceil_div(t->width, c.per_segment), step) * step;
     c.per_segment = ceil_div(t->width, c.width);
     c.sums = t->segments * c.per_segment;
+    c.depth = ceil_div(ceil_div(c.width, ceil_div(c.width, DEPTH)), step) * step;
     c.ranges = c.sums >= MOST_UNITS || t->scale ? 1 : least(ceil_div(MOST_UNITS, c.sums), ceil_div(t->n, cols));
     c.outputs = ceil_div(ceil_div(t->n, c.ranges), cols) * cols;
     c.ranges = ceil_div(t->n, c.outputs);
@@ -46,9 +49,15 @@ typedef struct workspace {
     real *panels, *decoded, *scaled;
 } workspace;
 
-static const char *element(const char *row, spar__type type, int64_t i) {
+static size_t size_of(spar__type type, int64_t n) {
     const spar__type_traits *traits = spar__type_of(type);
-    return row + (size_t)(i / traits->block) * traits->block_bytes;
+    return (size_t)(n / traits->block) * traits->block_bytes;
+}
+static const char *element(const char *row, spar__type type, int64_t i) { return row + size_of(type, i); }
+
+static void prefetch_rows(const char *row, size_t row_bytes, int64_t n, size_t bytes) {
+    for (int64_t i = 0; i < n; i++, row += row_bytes)
+        for (size_t b = 0; b < bytes; b += 64) __builtin_prefetch(row + b);
 }
 
 /* Rows [o, o + n) and k columns from `at` of the weights, as panels. */
@@ -71,8 +80,11 @@ static void pack_weights(const spar__thin *t, const cut *c, int64_t o, int64_t n
 static void scale_rows(const spar__thin *t, const cut *c, const real *a, int64_t s, int64_t n, int64_t at, int64_t k,
                        real *out) {
     const spar__tensor *d = t->scale;
+    int64_t next = least(k, t->width - at - k);
+    size_t ahead = size_of(d->type, next);
     for (int64_t i = 0; i < n; i++, out += k) {
         const char *from = element((const char *)d->data + (size_t)(s + i) * c->scale_bytes, d->type, at);
+        prefetch_rows(element(from, d->type, k), c->scale_bytes, 1, ahead);
         if (d->type == SPAR__F32) {
             spar__k()->mul(out, a, (const real *)(const void *)from, k);
         } else {
@@ -82,22 +94,29 @@ static void scale_rows(const spar__thin *t, const cut *c, const real *a, int64_t
     }
 }
 
-/* Sums of unit (segment, columns [at, at + width), outputs [o, o + n)) into out [groups·rows, n]. */
+/* Sums of unit (segment, columns [from, from + width), outputs [o, o + n)) into out [groups·rows, n]. */
 static void run_unit(const spar__thin *t, const cut *c, int64_t segment, int64_t from, int64_t width, int64_t o,
                      int64_t n, const workspace *w, real *out) {
-    int64_t band = t->scale ? BAND : t->rows;
-    for (int64_t l = 0; l < width; l += DEPTH) {
-        int64_t k = least(DEPTH, width - l), at = from + l;
+    int64_t band = t->scale ? BAND : t->rows, cols = spar__k()->product.cols;
+    for (int64_t l = 0; l < width; l += c->depth) {
+        int64_t k = least(c->depth, width - l), at = from + l, next = least(k, t->width - at - k);
+        const char *weights = (const char *)t->w->data + (size_t)o * c->row_bytes;
+        const char *ahead = element(weights, t->w->type, segment * t->width + at + k);
+        size_t bytes = size_of(t->w->type, next);
         pack_weights(t, c, o, n, segment * t->width + at, k, w);
-        for (int64_t g = 0; g < t->groups; g++) {
+        for (int64_t g = 0, begun = 0; g < t->groups; g++) {
             const real *a = t->a[g * t->segments + segment] + at;
-            for (int64_t s = 0; s < t->rows; s += band) {
+            for (int64_t s = 0; s < t->rows; s += band, begun = 1) {
                 int64_t m = least(band, t->rows - s);
                 if (t->scale) scale_rows(t, c, a, s, m, at, k, w->scaled);
-                spar__k()->product.tile(&(spar__tile){.m = m, .n = n, .k = k,
-                                                      .a = t->scale ? w->scaled : a, .lda = t->scale ? k : t->lda,
-                                                      .b = w->panels, .alpha = 1, .beta = l ? 1 : 0,
-                                                      .c = out + (g * t->rows + s) * n, .ldc = n});
+                for (int64_t j = 0; j < n; j += cols) {
+                    int64_t some = least(cols, n - j);
+                    if (!begun) prefetch_rows(ahead + (size_t)j * c->row_bytes, c->row_bytes, some, bytes);
+                    spar__k()->product.tile(&(spar__tile){.m = m, .n = some, .k = k,
+                                                          .a = t->scale ? w->scaled : a, .lda = t->scale ? k : t->lda,
+                                                          .b = w->panels + j * k, .alpha = 1, .beta = l ? 1 : 0,
+                                                          .c = out + (g * t->rows + s) * n + j, .ldc = n});
+                }
             }
         }
     }
@@ -114,7 +133,7 @@ static void add_sums(const spar__thin *t, const cut *c, const real *parts, int64
 void spar__thin_product(spar__pass *pass, const spar__thin *t) {
     if (!spar__ok(pass)) return;
     cut c = cut_of(t);
-    int64_t m = t->groups * t->rows, depth = least(DEPTH, c.width), cols = spar__k()->product.cols;
+    int64_t m = t->groups * t->rows, depth = c.depth, cols = spar__k()->product.cols;
     int64_t size[] = {c.outputs * depth, cols * depth, t->scale ? least(BAND, t->rows) * depth : 0};
     int64_t each = size[0] + size[1] + size[2];
     bool parallel = m * t->n * t->segments * t->width > SERIAL;
@@ -126,7 +145,7 @@ void spar__thin_product(spar__pass *pass, const spar__thin *t) {
         {
             real *own = scratch + omp_get_thread_num() * each;
             workspace w = {own, own + size[0], own + size[0] + size[1]};
-#pragma omp for schedule(dynamic)
+#pragma omp for schedule(static)
             for (int64_t u = 0; u < c.sums * c.ranges; u++) {
                 int64_t p = u / c.ranges, o = u % c.ranges * c.outputs, n = least(c.outputs, t->n - o);
                 int64_t from = p % c.per_segment * c.width;
