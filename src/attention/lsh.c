@@ -225,8 +225,9 @@ static bool check(const void *opts, const spar_pattern_shape *shape, char *messa
     for (int64_t i = 0; i < o->buckets.n; i++) {
         product *= (double)o->buckets.at[i];
         if (o->buckets.at[i] % 2 == 0) continue;
-        snprintf(message, size, "buckets: %lld, expected even numbers: half of them are the others' opposites",
-                 (long long)o->buckets.at[i]);
+        int64_t odd = o->buckets.at[i];
+        snprintf(message, size, "buckets: %lld, expected an even number, half being the others' opposites: %lld or %lld",
+                 (long long)odd, (long long)(odd > 3 ? odd - 1 : 2), (long long)(odd > 3 ? odd + 1 : 4));
         return false;
     }
     if (product > 1 << 24)

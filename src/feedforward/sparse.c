@@ -4,6 +4,7 @@
  * The mathematics of choosing and of its gradient is in op/sparse.h. With `shared`, that many further
  * neurons are always on, as in a dense layer: y += Wd·relu(Wu·x). */
 #include <math.h>
+#include <stdio.h>
 
 #include "feedforward/feedforward.h"
 #include "op/chunks.h"
@@ -67,9 +68,10 @@ static spar_status check(int64_t f, const options *o) {
     int64_t below = o->block, above = o->block;
     while (f % below) below--;
     while (above <= f && f % above) above++;
-    return spar__fail(SPAR_ERR_CONFIG,
-                      "model.feedforward.block: found %lld, expected a divisor of d_ff, %lld: %lld or %lld",
-                      (long long)o->block, (long long)f, (long long)below, (long long)(above > f ? f : above));
+    char fit[64];
+    snprintf(fit, sizeof fit, above > f ? "%lld" : "%lld or %lld", (long long)below, (long long)above);
+    return spar__fail(SPAR_ERR_CONFIG, "model.feedforward.block: found %lld, expected a divisor of d_ff, %lld: %s",
+                      (long long)o->block, (long long)f, fit);
 }
 
 static spar_status declare(spar__builder *b, const spar__shape *s, const void *opts, void *self) {

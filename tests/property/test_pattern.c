@@ -228,6 +228,10 @@ static void test_misfits(void **state) {
          "model.attention.pattern: before and after: 8 chunks, expected at most 7"},
         {"{\"kind\": \"lsh\", \"chunk\": 8, \"multiple\": 12}",
          "model.attention.pattern: multiple: 12, expected a multiple of the chunk, 8"},
+        {"{\"kind\": \"lsh\", \"buckets\": 7}", "model.attention.pattern: buckets: 7, expected an even number, half being "
+                                              "the others' opposites: 6 or 8"},
+        {"{\"kind\": \"lsh\", \"buckets\": [4, 3]}", "model.attention.pattern: buckets: 3, expected an even number, half "
+                                                   "being the others' opposites: 2 or 4"},
         {"[\"causal\", {\"kind\": \"fixed\", \"block\": 2, \"summary\": 3}]",
          "model.attention.pattern: summary: 3, expected 1 to the block's 2"},
     };

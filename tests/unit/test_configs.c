@@ -143,8 +143,36 @@ static void test_sizes(void **state) {
     }
 }
 
+/* Settings that do not fit name those that do. */
+static void test_misfits(void **state) {
+    (void)state;
+    static const char *const cases[][2] = {
+        {"\"feedforward\": {\"kind\": \"sparse\", \"d_ff\": 96, \"block\": 7}",
+         "model.feedforward.block: found 7, expected a divisor of d_ff, 96: 6 or 8"},
+        {"\"feedforward\": {\"kind\": \"sparse\", \"d_ff\": 96, \"block\": 100}",
+         "model.feedforward.block: found 100, expected a divisor of d_ff, 96: 96"},
+        {"\"projection\": {\"kind\": \"multiplicative\", \"modules\": 5}",
+         "model.projection.modules: found 5, expected a divisor of d_model, 24: 4 or 6"},
+        {"\"projection\": {\"kind\": \"multiplicative-conv\", \"modules\": 7}",
+         "model.projection.modules: found 7, expected a divisor of d_model, 24: 6 or 8"},
+        {"\"projection\": {\"kind\": \"multiplicative-conv\", \"modules\": 4, \"width\": 2}",
+         "model.projection.width: found 2, expected an odd number: 1 or 3"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char json[512];
+        spar_config *config;
+        spar_plan plan;
+        int n = snprintf(json, sizeof json, "{\"model\": {\"vocab_size\": 8, \"d_model\": 24, \"n_layers\": 1, "
+                                            "\"attention\": {\"n_heads\": 2}, %s}}", cases[i][0]);
+        assert_int_equal(spar_config_parse(json, (size_t)n, &config), SPAR_OK);
+        assert_int_equal(spar_config_plan(config, NULL, &plan), SPAR_ERR_CONFIG);
+        assert_string_equal(spar_error(), cases[i][1]);
+        spar_config_free(config);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_plans), cmocka_unit_test(test_steps),
-                                       cmocka_unit_test(test_sizes)};
+                                       cmocka_unit_test(test_sizes), cmocka_unit_test(test_misfits)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
