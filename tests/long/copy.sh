@@ -4,7 +4,7 @@
 #   copy.sh [CONFIG]       configs/copy-lsh.json unless given; a row fills its context
 . "$(dirname "$0")/../cli/support/lib.sh"
 config=$(realpath "${1:-$top/configs/copy-lsh.json}")
-words=50
+words=20
 cat >rows.py <<'END'
 import json, random, struct, sys
 model = json.load(open(sys.argv[1]))["model"]
@@ -23,7 +23,7 @@ with open("words.txt", "w") as f:
         f.write(",".join(map(str, draw())) + "\n")
 END
 python3 rows.py "$config" $words
-is "trains" spar train "$config" --tokens-file rows.npy --output run --quiet >train.json
+is "trains" spar train "$config" --tokens-file rows.npy --output run --quiet
 while read -r word; do
     length=$(tr -cd , <<<"$word" | wc -c)
     spar generate --model run/model.gguf --tokens "$word,0" --max-tokens "$length" --temperature 0 --ignore-eos --json
