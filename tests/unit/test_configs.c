@@ -152,7 +152,7 @@ static void test_misfits(void **state) {
         {"\"feedforward\": {\"kind\": \"sparse\", \"d_ff\": 96, \"block\": 100}",
          "model.feedforward.block: found 100, expected a divisor of d_ff, 96: 96"},
         {"\"projection\": {\"kind\": \"multiplicative\", \"modules\": 5}",
-         "model.projection.modules: found 5, expected a divisor of d_model, 24: 4 or 6"},
+         "model.projection.modules: found 5, expected a divisor of the queries' width, 24: 4 or 6"},
         {"\"projection\": {\"kind\": \"multiplicative-conv\", \"modules\": 7}",
          "model.projection.modules: found 7, expected a divisor of d_model, 24: 6 or 8"},
         {"\"projection\": {\"kind\": \"multiplicative-conv\", \"modules\": 4, \"width\": 2}",
