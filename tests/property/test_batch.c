@@ -12,7 +12,7 @@
 #include "spar/session.h"
 #include "../support/decoders.h"
 
-enum { SLOTS = 19, ROUNDS = 5 };
+enum { SLOTS = 18, ROUNDS = 3 };
 static const char *const types[] = {"f32", "q8_0", "bf16", "q4_0"};
 enum { N_TYPES = sizeof types / sizeof *types };
 

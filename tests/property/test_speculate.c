@@ -14,7 +14,7 @@
 #include "spar/machine.h"
 #include "spar/session.h"
 
-enum { PROMPT = 24, NEW = 40 };
+enum { PROMPT = 24, NEW = 24 };
 
 static spar_session *open(const spar_model *m) {
     spar_session_options o = SPAR_SESSION_OPTIONS_INIT;
@@ -84,7 +84,7 @@ static void greedy(void **state) {
 
 /* ---- Sampling: a vocabulary of 5, tokens 2 and 3 after a prompt are drafts ---- */
 
-enum { WORDS = 5, RUNS = 5000 };
+enum { WORDS = 5, RUNS = 4000 };
 
 static spar_model *tiny(unsigned seed) {
     char text[512];
