@@ -191,6 +191,7 @@ static void recomputed_back(spar__pass *pass, void *arguments) {
     pass->observer = observer;
     spar__drop_copies(pass, copies);
     spar__arena_rewind(pass->arena, mark);
+    spar__grad_done(pass, r->y);
 }
 
 spar__tensor *spar__block_run(spar__pass *pass, const spar__block *block, spar__tensor *x, bool recompute) {

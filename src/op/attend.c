@@ -376,6 +376,7 @@ static void attend_back(spar__pass *pass, void *arguments) {
             backward_group(pass, a, &g, (int)s, (int)(u % heads),
                            work + (size_t)omp_get_thread_num() * size);
     spar__arena_rewind(pass->arena, mark);
+    spar__grad_done(pass, a->y);
 }
 
 /* Each row of the pass's one sequence as a sequence. */

@@ -54,9 +54,12 @@ static void sum_back(spar__pass *pass, void *arguments) {
      * residual stream the gradient is one buffer. */
     if (s->a->needs_grad && !s->a->grad && s->a != s->b) {
         s->a->grad = s->y->grad;
+        s->a->grad_taken = s->y->grad_taken;
         s->a->grad_started = true;
+        s->y->grad = NULL;
     } else {
         pass_on(pass, s->a, s->y->grad);
+        spar__grad_done(pass, s->y);
     }
 }
 
@@ -89,6 +92,7 @@ static void scaled_back(spar__pass *pass, void *arguments) {
         if (!add) memset(dx + i, 0, (size_t)n * sizeof *dx);
         spar__k()->axpy(dx + i, (real)s->number, s->y->grad + i, n);
     }
+    spar__grad_done(pass, s->y);
 }
 
 static spar__tensor *times(spar__pass *pass, spar__tensor *x, double factor) {
@@ -121,6 +125,7 @@ static void activate_back(spar__pass *pass, void *arguments) {
     EACH_PIECE(elements)
     spar__k()->activate_back(s->f, dx + i, spar__data(s->a) + i, s->y->grad + i, piece(i, elements),
                              add);
+    spar__grad_done(pass, s->y);
 }
 
 spar__tensor *spar__activate(spar__pass *pass, spar__tensor *x, spar__activation f) {
@@ -148,6 +153,7 @@ static void gate_back(spar__pass *pass, void *arguments) {
     EACH_PIECE(elements)
     spar__k()->gate_back(s->f, dg + i, du + i, spar__data(s->a) + i, spar__data(s->b) + i,
                          s->y->grad + i, piece(i, elements), add);
+    spar__grad_done(pass, s->y);
 }
 
 spar__tensor *spar__gate(spar__pass *pass, spar__tensor *g, spar__tensor *u, spar__activation f) {
@@ -189,6 +195,7 @@ static void dropout_back(spar__pass *pass, void *arguments) {
     int64_t elements = size_of(s->y);
     EACH_PIECE(elements)
     drop(dx + i, s->y->grad + i, &rng, i, piece(i, elements), s->number, add);
+    spar__grad_done(pass, s->y);
 }
 
 spar__tensor *spar__dropout(spar__pass *pass, spar__tensor *x, double p) {

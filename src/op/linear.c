@@ -184,8 +184,7 @@ static void linear_back(spar__pass *pass, void *arguments) {
     if (!l->y->grad_started) return;
     bool add;
     /* What the products need for themselves lies above what they leave: take that first. */
-    if (l->x->needs_grad && !l->x->grad)
-        l->x->grad = spar__take(pass, l->x->rows * l->x->cols, sizeof(real));
+    spar__grad_room(pass, l->x);
     const uint16_t *half = NULL;
     if (l->bf16) {
         spar__half(pass, l->x);
@@ -200,6 +199,7 @@ static void linear_back(spar__pass *pass, void *arguments) {
     real *db = l->b ? spar__grad(pass, &l->b->value, &add) : NULL;
     if (db) spar__add_column_sums(db, l->y->grad, l->y->rows, l->y->cols, add);
     spar__arena_rewind(pass->arena, mark);
+    spar__grad_done(pass, l->y);
 }
 
 /* y = x·wᵀ + b */

@@ -49,6 +49,7 @@ static void norm_back(spar__pass *pass, void *arguments) {
     if (dweight) fold(dweight, parts, n_parts, d, add_weight);
     if (dbias) fold(dbias, parts + d, n_parts, d, add_bias);
     spar__arena_rewind(pass->arena, mark);
+    spar__grad_done(pass, a->y);
 }
 
 spar__tensor *spar__norm(spar__pass *pass, spar__tensor *x, spar__param *weight, spar__param *bias,

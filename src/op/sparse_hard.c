@@ -256,7 +256,7 @@ void spar__sparse_hard_back(spar__pass *pass, const spar__sparse_pass *s) {
     gradients g = {.dx = spar__grad(pass, s->x, &add)};
     if (g.dx && !add) memset(g.dx, 0, (size_t)(s->rows * s->d) * sizeof *g.dx);
     g.dw = spar__grad(pass, &s->w->value, &g.add_w);
-    if (s->g->needs_grad && !s->g->grad) s->g->grad = spar__take(pass, s->rows * s->d_ff, sizeof(real));
+    spar__grad_room(pass, s->g);
     spar__arena_mark mark = spar__arena_here(pass->arena);
     g.dpre = spar__take(pass, n, sizeof *g.dpre);
     g.hidden = spar__take(pass, n, sizeof *g.hidden);

@@ -47,7 +47,7 @@ void spar__sparse_soft_back(spar__pass *pass, const spar__sparse_pass *s) {
     int64_t d = s->d, f = s->d_ff, rows = s->rows;
     const real *w = spar__data(&s->w->value), *dy = s->y->grad, *x = spar__data(s->x);
     real *dx = spar__grad(pass, s->x, &add_x), *dw = spar__grad(pass, &s->w->value, &add_w);
-    if (s->g->needs_grad && !s->g->grad) s->g->grad = spar__take(pass, rows * f, sizeof(real));
+    spar__grad_room(pass, s->g);
     spar__arena_mark mark = spar__arena_here(pass->arena);
     real *h = hidden_of(pass, s), *dh = spar__take(pass, rows * f, sizeof *dh);
     real *dm = spar__take(pass, rows * f, sizeof *dm);

@@ -60,9 +60,37 @@ void spar__push(spar__pass *pass, spar__backward back, const void *arguments, si
     pass->tape = record;
 }
 
+static real *take_spare(spar__pass *pass, int64_t count) {
+    for (spar__spare **at = &pass->spares; *at; at = &(*at)->next) {
+        spar__spare *spare = *at;
+        if (spare->count != count) continue;
+        *at = spare->next;
+        return (real *)(void *)spare;
+    }
+    return NULL;
+}
+
+void spar__grad_room(spar__pass *pass, spar__tensor *t) {
+    if (!t->needs_grad || t->grad || !spar__ok(pass)) return;
+    int64_t count = t->rows * t->cols;
+    t->grad = take_spare(pass, count);
+    if (!t->grad) t->grad = spar__take(pass, count, sizeof(real));
+    t->grad_taken = true;
+}
+
+void spar__grad_done(spar__pass *pass, spar__tensor *y) {
+    int64_t count = y->rows * y->cols;
+    if (!y->grad_taken || !y->grad || (size_t)count * sizeof(real) < sizeof(spar__spare)) return;
+    spar__spare *spare = (spar__spare *)(void *)y->grad;
+    *spare = (spar__spare){pass->spares, count};
+    pass->spares = spare;
+    y->grad = NULL;
+}
+
 real *spar__grad(spar__pass *pass, spar__tensor *t, bool *add) {
     if (!t || !t->needs_grad || !spar__ok(pass)) return NULL;
-    if (!t->grad && !(t->grad = spar__take(pass, t->rows * t->cols, sizeof(real)))) return NULL;
+    spar__grad_room(pass, t);
+    if (!t->grad) return NULL;
     *add = t->grad_started;
     t->grad_started = true;
     return t->grad;
@@ -104,6 +132,9 @@ void spar__drop_copies(spar__pass *pass, spar__weight_copy *until) {
 void spar__run_backward(spar__pass *pass, spar__record *until) {
     const spar__rows *rows = pass->rows;
     spar__shared *shared = pass->shared;
+    /* A block that is run again rewinds the arena behind itself: its spares are its own. */
+    spar__spare *spares = pass->spares;
+    pass->spares = NULL;
     while (pass->tape != until) {
         spar__record *record = pass->tape;
         pass->tape = record->before;
@@ -113,4 +144,5 @@ void spar__run_backward(spar__pass *pass, spar__record *until) {
     }
     pass->rows = rows;
     pass->shared = shared;
+    pass->spares = spares;
 }

@@ -60,6 +60,12 @@ typedef struct spar__weight_copy {
     struct spar__weight_copy *before;
 } spar__weight_copy;
 
+/* A gradient that nobody reads any more: it serves a tensor of as many elements. */
+typedef struct spar__spare {
+    struct spar__spare *next;
+    int64_t count;
+} spar__spare;
+
 struct spar__cache; /* op/cache.h */
 struct spar__observer; /* op/observe.h */
 struct spar__kept;
@@ -99,6 +105,7 @@ struct spar__pass {
     bool training;      /* dropout and noise are on */
     bool bf16;          /* dense products in bf16 */
     spar__weight_copy *copies; /* newest */
+    spar__spare *spares;       /* of this backward pass */
     uint64_t seed, step; /* key of random draws */
     uint64_t site;      /* counts random operations, so that a recomputed block draws the same */
     const spar__rows *rows;
@@ -139,6 +146,10 @@ void spar__push(spar__pass *pass, spar__backward back, const void *arguments, si
 /* The gradient of t to write into: *add says whether to add to it or to overwrite it; afterwards it
  * counts as started. NULL when t needs none (or without memory: the pass is then stopped). */
 real *spar__grad(spar__pass *pass, spar__tensor *t, bool *add);
+/* Memory for it, before others are taken; spar__grad does so itself. */
+void spar__grad_room(spar__pass *pass, spar__tensor *t);
+/* An operation's backward function has read the gradient of its result y for the last time. */
+void spar__grad_done(spar__pass *pass, spar__tensor *y);
 /* A gradient of zeros for t, if it needs one, to be added to from now on. */
 void spar__grad_ready(spar__pass *pass, spar__tensor *t);
 /* bf16 copy of an activation for products, made once. */

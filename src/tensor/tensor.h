@@ -43,6 +43,7 @@ typedef struct spar__tensor {
     spar__real *grad;  /* [rows, cols], NULL until a backward pass needs it */
     bool grad_started; /* grad holds a sum already: add to it, else overwrite */
     bool needs_grad;   /* some parameter below it is trained */
+    bool grad_taken;   /* by the pass: it may serve another tensor when this one is done */
     uint16_t *half;    /* bf16 copy for products, made at most once a pass; NULL = none */
 } spar__tensor;
 
