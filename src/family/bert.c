@@ -50,6 +50,9 @@ static json_t *read(spar__config_reader *r) {
         spar__config_integer(r, "intermediate_size", 3072), "activation", activation, "embedding", "norm", true,
         "segments", spar__config_integer(r, "type_vocab_size", 2), "head",
         spar__encoder_head(r, activation, eps, "tanh"));
+    if (strcmp(spar__model_kind(m, "head", ""), "embedding") == 0 &&
+        (spar__config_tensor(r, "pooler.dense.weight") || spar__config_tensor(r, "bert.pooler.dense.weight")))
+        json_object_set_new(json_object_get(m, "head"), "pooler", json_true());
     if (spar__config_bool(r, "is_decoder", false))
         json_object_set_new(json_object_get(m, "attention"), "pattern", json_string("causal"));
     spar__encoder_labels(r, m);

@@ -1,5 +1,6 @@
 /* Heads of published encoders. */
 #include "family/encoder.h"
+#include "family/export.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 
 /* A JSON file beside config.json; NULL where there is none. */
 static json_t *beside(spar__config_reader *r, const char *name) {
+    if (r->beside) return r->beside->file(r->beside, name);
     const char *slash = strrchr(r->path, '/');
     char *folder = slash ? spar__copy_bytes(r->path, (size_t)(slash - r->path)) : spar__copy_string(".");
     char *path = folder ? spar__path_join(folder, name) : NULL;
@@ -69,6 +71,30 @@ static json_t *embedding_head(spar__config_reader *r) {
     json_decref(modules);
     return json_pack("{s:s, s:s, s:b, s:I}", "kind", "embedding", "pooling", pooling, "normalise", unit,
                      "most_tokens", (json_int_t)most_tokens(r));
+}
+
+/* As sentence-transformers lists them: the encoder itself, a pooling, perhaps a normalisation. */
+json_t *spar__embedding_file(const spar_model *model, const char *name) {
+    const json_t *head = spar__model_value(spar__model_config(model), "head");
+    const char *kind = json_is_string(head) ? json_string_value(head) : spar__model_kind(head, "kind", "");
+    const char *pooling = spar__model_kind(head, "pooling", "mean");
+    if (strcmp(kind, "embedding") != 0 || (!spar__model_value(head, "pooling") && !spar__model_value(head, "normalise")))
+        return NULL;
+    if (strcmp(name, "1_Pooling/config.json") == 0)
+        return json_pack("{s:I, s:b, s:b, s:b, s:b}", "word_embedding_dimension",
+                         spar__model_integer(spar__model_config(model), "d_model", 0), "pooling_mode_cls_token",
+                         !strcmp(pooling, "cls"), "pooling_mode_mean_tokens", !strcmp(pooling, "mean"),
+                         "pooling_mode_max_tokens", 0, "pooling_mode_lasttoken", !strcmp(pooling, "last"));
+    if (strcmp(name, "modules.json") != 0) return NULL;
+    static const char *const modules[][2] = {{"", "Transformer"}, {"1_Pooling", "Pooling"}, {"2_Normalize", "Normalize"}};
+    json_t *list = json_array();
+    for (int i = 0; i < (spar__model_flag(head, "normalise", true) ? 3 : 2); i++) {
+        char number[8], type[64];
+        snprintf(number, sizeof number, "%d", i);
+        snprintf(type, sizeof type, "sentence_transformers.models.%s", modules[i][1]);
+        json_array_append_new(list, json_pack("{s:i, s:s, s:s, s:s}", "idx", i, "name", number, "path", modules[i][0], "type", type));
+    }
+    return list;
 }
 
 static int64_t classes_of(spar__config_reader *r) {

@@ -28,10 +28,34 @@ bool spar__section_fits(const json_t *section, const spar_model *m) {
     return same;
 }
 
+/* The folder that a model is to become. */
+typedef struct written {
+    spar__beside beside;
+    const spar_model *model;
+    const spar__outgoing *out;
+} written;
+
+static bool written_tensor(const spar__beside *beside, const char *name) {
+    const spar__outgoing *out = ((const written *)beside)->out;
+    for (int i = 0; i < out->n_tensors; i++)
+        if (strcmp(out->tensors[i].name, name) == 0) return true;
+    return false;
+}
+
+static json_t *written_file(const spar__beside *beside, const char *name) {
+    return spar__embedding_file(((const written *)beside)->model, name);
+}
+
 static bool config_fits(const spar_model *m, const spar__family *family, const json_t *config) {
     json_t *section = NULL;
-    bool fits = config && !spar__family_translate("config.json", family, config, &section) &&
+    spar__outgoing out = {0};
+    const spar__type f32 = SPAR__F32;
+    const char *prefix = family->prefixes ? family->prefixes[0] : "";
+    written w = {{written_tensor, written_file}, m, &out};
+    bool fits = config && !spar__outgoing_list((spar_model *)m, family->tensors, prefix, &f32, &out) &&
+                !spar__family_translate("config.json", family, config, &w.beside, &section) &&
                 spar__section_fits(section, m);
+    spar__outgoing_free(&out);
     json_decref(section);
     return fits;
 }

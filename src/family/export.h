@@ -16,7 +16,7 @@ typedef struct spar__export {
 
 /* The "model" section of a config.json; `path` is for messages. */
 spar_status spar__family_translate(const char *path, const spar__family *family, const json_t *config,
-                                   json_t **section);
+                                   const spar__beside *beside, json_t **section);
 /* Whether a model of `section` is the same as `model`, but for the order of rotary pairs. */
 bool spar__section_fits(const json_t *section, const spar_model *model);
 /* The config.json of the model in a family: its own where it came with one, else made from its
@@ -27,6 +27,10 @@ bool spar__gguf_can_say(const spar_model *model, const spar__family *family);
 spar_status spar__gguf_write_keys(spar__gguf_writer *writer, const spar_model *model, const spar__family *family);
 /* Factors that frequencies are divided by, of scaling "llama3": [*count] (spar__free), else NULL. */
 spar_status spar__gguf_rope_factors(const spar_model *model, float **factors, int64_t *count);
+
+/* sentence-transformers' files of a model that ends in an embedding, by name: "modules.json", "1_Pooling/config.json".
+ * A new value; NULL where the model has no such file. */
+json_t *spar__embedding_file(const spar_model *model, const char *name);
 
 spar_status spar__export_folder(spar__export *e);
 spar_status spar__export_gguf(spar__export *e);

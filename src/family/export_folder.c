@@ -102,6 +102,24 @@ static spar_status write_config(spar__export *e, const char *folder, spar__type 
     return status;
 }
 
+/* Folders that a folder may have in it, with the one file of each. */
+static const char *const inner[][2] = {{"1_Pooling", "1_Pooling/config.json"}, {"2_Normalize", NULL}};
+
+static spar_status write_modules(spar__export *e, const char *folder) {
+    json_t *modules = spar__embedding_file(e->model, "modules.json");
+    spar_status status = modules ? write_json(folder, "modules.json", modules) : SPAR_OK;
+    for (size_t i = 0; !status && i + 1 < json_array_size(modules); i++) {
+        json_t *options = inner[i][1] ? spar__embedding_file(e->model, inner[i][1]) : NULL;
+        char *path = spar__path_join(folder, inner[i][0]);
+        status = path ? spar__make_folder(path) : SPAR_ERR_MEMORY;
+        spar__free(path);
+        if (!status && options) status = write_json(folder, inner[i][1], options);
+        json_decref(options);
+    }
+    json_decref(modules);
+    return status;
+}
+
 static spar_status write_tokenizer(spar__export *e, const char *folder) {
     const spar_tokenizer *tokenizer = spar_model_tokenizer(e->model);
     const json_t *source = spar__model_source(e->model);
@@ -126,6 +144,7 @@ static spar_status write_all(spar__export *e, const char *folder) {
     spar_status status = path ? write_tensors(e, path) : SPAR_ERR_MEMORY;
     spar__free(path);
     if (!status) status = write_tokenizer(e, folder);
+    if (!status) status = write_modules(e, folder);
     return status ? status : write_config(e, folder, type);
 }
 
@@ -133,10 +152,11 @@ static spar_status write_all(spar__export *e, const char *folder) {
 static void remove_folder(const char *folder) {
     static const char *const names[] = {"model.safetensors", "config.json",         "generation_config.json",
                                         "tokenizer.json",    "tokenizer.model",     "tokenizer_config.json",
-                                        "special_tokens_map.json", "chat_template.jinja",   NULL};
+                                        "special_tokens_map.json", "chat_template.jinja",   "modules.json",
+                                        "1_Pooling/config.json",   "1_Pooling",             "2_Normalize", NULL};
     for (int i = 0; names[i]; i++) {
         char *path = spar__path_join(folder, names[i]);
-        if (path) unlink(path);
+        if (path) remove(path);
         spar__free(path);
     }
     rmdir(folder);

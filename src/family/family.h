@@ -35,6 +35,10 @@ typedef struct spar__tensor_rule {
     spar__form form;
     int part, parts; /* from 0; 0 of 0 = the whole */
     const char *with; /* the rule holds only where the model has this parameter too; NULL = always */
+    /* Sizes of the published tensor where they are not those of a matrix or vector, as letters: r and c, our rows and
+     * columns; H heads, N neurons of a block, R rounds of hashes; 1; f what remains; after "|" those of the second of
+     * two tensors. They are written; read is what has as many numbers. */
+    const char *shape;
 } spar__tensor_rule;
 
 /* ---- Configurations -------------------------------------------------------------------------- */
@@ -47,7 +51,14 @@ typedef struct spar__config_reader {
     const json_t *config;
     json_t *used; /* keys asked for */
     spar_status status;
+    const struct spar__beside *beside; /* NULL: what lies in the folder of `path` */
 } spar__config_reader;
+
+/* What will lie beside a config.json that is to be written. */
+typedef struct spar__beside {
+    bool (*tensor)(const struct spar__beside *beside, const char *name);
+    json_t *(*file)(const struct spar__beside *beside, const char *name); /* a new value, or NULL */
+} spar__beside;
 
 /* After the last read: the first failure, or a key that nobody knows. */
 spar_status spar__config_finish(spar__config_reader *);
@@ -120,5 +131,8 @@ bool spar__model_flag(const json_t *model, const char *path, bool fallback);
 /* The name of a kind, given as text or as an object with "kind"; "attention.pattern". */
 const char *spar__model_kind(const json_t *model, const char *path, const char *fallback);
 const json_t *spar__model_value(const json_t *model, const char *path); /* or NULL */
+/* A member of a section of the layer of a parameter ("dec.blk.3.ffn_up.weight"), be it the stack's own, for all or one
+ * of a list: the feedforward's "block". */
+int64_t spar__layer_integer(const json_t *model, const char *param, const char *section, const char *key, int64_t fallback);
 
 #endif

@@ -30,8 +30,8 @@ static spar_status find_family(const char *path, const json_t *config, const spa
 }
 
 spar_status spar__family_translate(const char *path, const spar__family *family, const json_t *config,
-                                   json_t **model) {
-    spar__config_reader r = {.path = path, .config = config, .used = json_object()};
+                                   const spar__beside *beside, json_t **model) {
+    spar__config_reader r = {.path = path, .config = config, .used = json_object(), .beside = beside};
     *model = r.used ? family->read(&r) : NULL;
     spar_status status = spar__config_finish(&r);
     if (!status && !*model) status = spar__fail(SPAR_ERR_MEMORY, "out of memory: %s", path);
@@ -137,7 +137,7 @@ static spar_status open_config(const char *folder, const char *path, const json_
     json_t *section = NULL, *source;
     spar_model *m = NULL;
     SPAR_TRY(find_family(path, config, &family));
-    SPAR_TRY(spar__family_translate(path, family, config, &section));
+    SPAR_TRY(spar__family_translate(path, family, config, NULL, &section));
     spar_status status = spar__model_build(section, &m);
     json_decref(section);
     if (status) return spar__fail_within(status, "%s", path);

@@ -38,6 +38,7 @@ typedef struct spar__place {
     int64_t cols, stride;        /* numbers of a row of ours in a tensor; from one row to the next */
     bool to_adjacent;            /* ours are halves, theirs adjacent pairs; else the other way */
     int64_t slabs;               /* [slabs, in, out]: each turned by itself; 0 = one matrix */
+    int64_t heads, neurons, rounds; /* what letters of the rule's shape stand for */
     bool transposed, halves;     /* halves: `experts` are the two of each row */
 } spar__place;
 /* Whether tensor e of the place holds our rows as columns. */

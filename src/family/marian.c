@@ -31,7 +31,7 @@ static const spar__tensor_rule tensors[] = {
     {"dec.blk.{i}.cross_attn_output", "decoder.layers.{i}.encoder_attn.out_proj"},
     {"dec.blk.{i}.cross_attn_norm", "decoder.layers.{i}.encoder_attn_layer_norm"},
     {"output.weight", "/lm_head.weight"},
-    {"output.bias", "/final_logits_bias"},
+    {"output.bias", "/final_logits_bias", .shape = "1r"},
     {0}};
 
 static json_t *stack_of(spar__config_reader *r, const char *name) {

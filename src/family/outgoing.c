@@ -5,7 +5,9 @@
 
 /* ---- Listing ---- */
 
-static int64_t cols_of(const spar__param *p) { return p->n_dims == 1 ? 1 : p->value.cols; }
+static int64_t cols_of(const spar__param *p) {
+    return p->n_dims == 1 ? 1 : p->n_dims == 4 ? p->value.rows / p->shape[0] * p->value.cols : p->value.cols;
+}
 
 /* Elements of a row as a file has them, where an f32 is always of four bytes. */
 static size_t row_bytes(spar__type type, int64_t cols) {
@@ -21,17 +23,47 @@ static size_t own_row_bytes(const spar__param *p) {
     return bytes;
 }
 
-static void describe(const spar__param *p, const spar__place *place, spar__type type,
+/* The sizes that a rule's letters stand for; false where they are not those of the tensor. */
+static bool spell(const spar__place *place, int64_t expert, spar__outgoing_tensor *t) {
+    const char *letters = place->rule && place->rule->shape ? place->rule->shape : "";
+    if (place->halves && expert && strchr(letters, '|')) letters = strchr(letters, '|') + 1;
+    int64_t all = place->all * place->cols, known = 1;
+    int rest = -1, n = (int)strcspn(letters, "|");
+    if (n < 1 || n > 4) return false;
+    for (int d = 0; d < n; d++) {
+        switch (letters[d]) {
+        case 'r': t->shape[d] = place->all; break;
+        case 'c': t->shape[d] = place->cols; break;
+        case 'H': t->shape[d] = place->heads; break;
+        case 'N': t->shape[d] = place->neurons; break;
+        case 'R': t->shape[d] = place->rounds; break;
+        case 'f': rest = d; /* fall through */
+        default: t->shape[d] = 1;
+        }
+        if (t->shape[d] < 1 || all % t->shape[d]) return false;
+        known *= t->shape[d];
+    }
+    if (rest >= 0 && known > 0) t->shape[rest] = all / known;
+    t->n_dims = n;
+    return rest >= 0 ? all % known == 0 : known == all;
+}
+
+static void describe(const spar__param *p, const spar__place *place, spar__type type, int64_t expert,
                      spar__outgoing_tensor *t) {
-    bool whole = place->experts == 1 && place->all == place->rows && !place->transposed;
+    bool turned = spar__place_turned(place, expert);
+    bool whole = place->experts == 1 && place->all == place->rows && !turned;
     t->type = p->vector ? SPAR__F32 : type;
-    if (whole) {
+    if (spell(place, expert, t)) return;
+    if (turned && p->n_dims == 4) {
+        t->n_dims = 4;
+        for (int d = 0; d < 4; d++) t->shape[d] = p->shape[(d + 1) % 4];
+    } else if (whole) {
         t->n_dims = p->n_dims;
         memcpy(t->shape, p->shape, sizeof t->shape);
     } else {
         t->n_dims = p->vector ? 1 : 2; /* one of a stack of vectors is a row of it */
-        t->shape[0] = place->transposed || (p->vector && p->n_dims > 1) ? cols_of(p) : place->all;
-        t->shape[1] = place->transposed ? place->all : cols_of(p);
+        t->shape[0] = turned || (p->vector && p->n_dims > 1) ? place->cols : place->all;
+        t->shape[1] = turned ? place->all : place->cols;
     }
 }
 
@@ -39,7 +71,7 @@ static spar_status check(const spar__outgoing_tensor *t, const spar__place *plac
     if (t->type != type && t->n_dims > 1)
         return spar__fail(SPAR_ERR_UNSUPPORTED, "tensor '%s': its parts are of types %s and %s; give one type", t->name,
                           spar__type_of(t->type)->name, spar__type_of(type)->name);
-    if (place->transposed && spar__type_of(type)->block > 1)
+    if ((place->transposed || place->halves) && spar__type_of(type)->block > 1)
         return spar__fail(SPAR_ERR_UNSUPPORTED, "tensor '%s': type %s cannot be transposed; give type f32, f16 or bf16",
                           t->name, spar__type_of(type)->name);
     return SPAR_OK;
@@ -65,7 +97,7 @@ static spar_status add(spar__outgoing *o, const spar__param *p, const spar__plac
     if (!t) {
         t = &o->tensors[o->n_tensors++];
         snprintf(t->name, sizeof t->name, "%s", full);
-        describe(p, place, type, t);
+        describe(p, place, type, expert, t);
     }
     SPAR_TRY(check(t, place, type));
     o->parts[o->n_parts++] = part;
@@ -149,35 +181,37 @@ static void convert(void *to, spar__type to_type, const void *from, spar__type f
     for (int64_t i = 0; i < n; i++) ((float *)to)[i] = (float)values[i];
 }
 
-/* Row r of a part as the file has it; `coded` and `row` have room for one. */
+/* Row r of a part as the file has it, or half a row; `coded` and `row` have room for one. */
 static void convert_row(const spar__outgoing_part *part, spar__type type, int64_t r, void *coded, real *row) {
     const spar__param *p = part->param;
-    const char *from =
-        (const char *)p->value.data + (size_t)(part->expert * part->place->rows + r) * own_row_bytes(p);
-    convert(coded, type, from, p->value.type, cols_of(p), row);
+    const spar__place *place = part->place;
+    size_t each = own_row_bytes(p);
+    const char *from = (const char *)p->value.data + (size_t)(place->halves ? r : part->expert * place->rows + r) * each;
+    convert(coded, type, place->halves && part->expert ? from + each / 2 : from, p->value.type, place->cols, row);
 }
 
 static void put_part(const spar__outgoing_part *part, const spar__outgoing_tensor *t, char *out, void *coded,
                      real *row) {
     const spar__place *place = part->place;
-    int64_t cols = cols_of(part->param);
+    int64_t cols = place->cols, each = place->all / (place->slabs ? place->slabs : 1);
     size_t bytes = row_bytes(t->type, cols);
-    size_t size = place->transposed ? bytes / (size_t)cols : 0;
+    bool turned = spar__place_turned(place, part->expert);
+    size_t size = turned ? bytes / (size_t)cols : 0;
     for (int64_t r = 0; r < place->rows; r++) {
         int64_t at = spar__place_row(place, r);
         convert_row(part, t->type, r, coded, row);
-        if (!place->transposed) {
+        if (!turned) {
             memcpy(out + (size_t)at * bytes, coded, bytes);
             continue;
         }
         for (int64_t c = 0; c < cols; c++)
-            memcpy(out + (size_t)(c * place->all + at) * size, (char *)coded + (size_t)c * size, size);
+            memcpy(out + (size_t)((at / each * cols + c) * each + at % each) * size, (char *)coded + (size_t)c * size, size);
     }
 }
 
 static bool in_order(const spar__outgoing_part *part) {
     const spar__place *place = part->place;
-    return !place->transposed && !place->turned && place->all == place->rows;
+    return !place->transposed && !place->turned && !place->halves && place->all == place->rows;
 }
 
 /* Row by row without a copy of the whole, where our order is theirs. */

@@ -107,6 +107,12 @@ spar_status spar__place_of(spar_model *m, const spar__tensor_rule *rules, const 
         return spar__fail(SPAR_ERR_CONFIG, "tensor '%s': %lld rows are no multiple of n_heads, %d", p->name,
                           (long long)place.rows, shape->n_heads);
     place.head_dim = shape->head_dim;
+    if (rule && rule->shape) {
+        const json_t *config = spar__model_config(m);
+        place.heads = shape->n_heads;
+        place.neurons = spar__layer_integer(config, p->name, "feedforward", "block", 16);
+        place.rounds = spar__layer_integer(config, p->name, "attention.pattern", "rounds", 1);
+    }
     if (rule && (rule->form == SPAR__HALVES || rule->form == SPAR__ADJACENT)) {
         const json_t *position = spar__model_value(spar__model_config(m), "position");
         bool ours = strcmp(spar__model_kind(position, "pairs", "halves"), "halves") == 0;

@@ -64,7 +64,7 @@ static const char *const known[] = {
     "rope.scaling.original_context_length", "rope.scaling.attn_factor", "rope.scaling.finetuned",
     "vocab_size", "expert_count", "expert_used_count", "expert_feed_forward_length", "tensor_data_layout",
     "attention.causal", "attention.relative_buckets_count", "decoder_start_token_id", "decoder_block_count",
-    "pooling_type", NULL};
+    "pooling_type", "classifier.output_labels", NULL};
 
 static spar_status refuse_unknown(const keys *k) {
     size_t n = strlen(k->architecture);
@@ -171,6 +171,21 @@ static void read_decoder(keys *k, json_t *m) {
     if (!json_object_get(m, "head")) json_object_set_new(m, "head", json_string(is_tied(file) ? "tied" : "separate"));
 }
 
+/* A classifier, on the first token's state through a layer of its own. */
+static void read_classifier(keys *k, json_t *m, const spar__gguf_tensor *classes) {
+    char name[128];
+    spar__gguf_value texts;
+    spar__gguf_string text;
+    json_object_set_new(m, "head", json_pack("{s:s, s:I, s:s, s:b}", "kind", "classifier", "classes",
+                                             classes->n_dims > 1 ? classes->ne[1] : 1, "activation", "tanh", "pooler",
+                                             has_tensor(k->file, "cls.weight")));
+    if (!has(k, "classifier.output_labels") || k->status) return;
+    json_t *labels = json_array();
+    k->status = spar__gguf_texts(k->file, full(k, "classifier.output_labels", name), 0, 65536, &texts);
+    while (!k->status && spar__gguf_next_text(&texts, &text)) json_array_append_new(labels, json_stringn(text.bytes, text.length));
+    json_object_set_new(m, "labels", labels);
+}
+
 /* Encoders: token types, and how states are pooled. */
 static void read_encoder(keys *k, json_t *m) {
     static const char *const poolings[] = {"mean", "mean", "cls", "last"}; /* 0: not said */
@@ -179,13 +194,23 @@ static void read_encoder(keys *k, json_t *m) {
     json_object_set_new(embedding, "norm", json_boolean(has_tensor(k->file, "token_embd_norm.weight")));
     if (types) json_object_set_new(embedding, "segments", json_integer(types->n_dims > 1 ? types->ne[1] : 1));
     int64_t pooling = integer(k, "pooling_type", 0);
+    const spar__gguf_tensor *classes = spar__gguf_tensor_find(k->file, "cls.output.weight");
+    if (classes) {
+        read_classifier(k, m, classes);
+        return;
+    }
     if (pooling > 3) pooling = 0;
-    json_object_set_new(object_of(m, "head"), "pooling", json_string(poolings[pooling]));
+    json_t *head = object_of(m, "head");
+    json_object_set_new(head, "pooling", json_string(poolings[pooling]));
+    if (has_tensor(k->file, "cls.weight")) json_object_set_new(head, "pooler", json_true());
 }
 
-/* Encoder–decoders: relative positions; the feed-forward is seen from its tensors. */
+/* Encoder–decoders: relative positions; the feed-forward is seen from its tensors. Only T5 1.0 ties its head, and
+ * scales what enters it. */
 static void read_sequence(keys *k, json_t *m) {
-    int64_t layers = spar__model_integer(m, "n_layers", 0);
+    int64_t layers = spar__model_integer(m, "n_layers", 0), d = spar__model_integer(m, "d_model", 1);
+    if (strcmp(spar__model_kind(m, "head", "tied"), "tied") == 0)
+        json_object_set_new(m, "head", json_pack("{s:s, s:f}", "kind", "tied", "scale", 1 / sqrt((double)(d > 0 ? d : 1))));
     json_object_set_new(m, "start", json_integer(integer(k, "decoder_start_token_id", 0)));
     json_object_set_new(object_of(m, "position"), "buckets", json_integer(integer(k, "attention.relative_buckets_count", 32)));
     json_object_set_new(m, "decoder", json_pack("{s:I}", "n_layers", integer(k, "decoder_block_count", layers)));

@@ -76,6 +76,7 @@ static spar__st *tensors_of(const spar__config_reader *r) {
 }
 
 bool spar__config_tensor(spar__config_reader *r, const char *name) {
+    if (r->beside) return r->beside->tensor(r->beside, name);
     spar__st *tensors = tensors_of(r);
     bool found = tensors && spar__st_find(tensors, name);
     spar__st_free(tensors);
@@ -83,6 +84,7 @@ bool spar__config_tensor(spar__config_reader *r, const char *name) {
 }
 
 bool spar__config_same_tensors(spar__config_reader *r, const char *a, const char *b) {
+    if (r->beside) return false; /* none is written twice */
     spar__st *tensors = tensors_of(r);
     const spar__st_tensor *x = tensors ? spar__st_find(tensors, a) : NULL;
     const spar__st_tensor *y = tensors ? spar__st_find(tensors, b) : NULL;

@@ -12,8 +12,8 @@ static bool is(const json_t *config) { return json_object_get(config, "attn_laye
 
 static const spar__tensor_rule tensors[] = {
     {"token_embd", "embeddings.word_embeddings"},
-    {"position_embd.0.weight", "embeddings.position_embeddings.weights.0"},
-    {"position_embd.1.weight", "embeddings.position_embeddings.weights.1"},
+    {"position_embd.0.weight", "embeddings.position_embeddings.weights.0", .shape = "r1c"},
+    {"position_embd.1.weight", "embeddings.position_embeddings.weights.1", .shape = "1rc"},
     {"position_embd", "embeddings.position_embeddings.embedding"},
     {"blk.{i}.attn_norm", "encoder.layers.{i}.attention.layer_norm"},
     {"blk.{i}.attn_qk", "encoder.layers.{i}.attention.self_attention.query_key"},
@@ -21,7 +21,8 @@ static const spar__tensor_rule tensors[] = {
     {"blk.{i}.attn_k", "encoder.layers.{i}.attention.self_attention.key"},
     {"blk.{i}.attn_v", "encoder.layers.{i}.attention.self_attention.value"},
     {"blk.{i}.attn_output", "encoder.layers.{i}.attention.output.dense"},
-    {"blk.{i}.attn_rotations.weight", "encoder.layers.{i}.attention.self_attention.rotations", SPAR__SLABS},
+    {"blk.{i}.attn_rotations.weight", "encoder.layers.{i}.attention.self_attention.rotations", SPAR__SLABS,
+     .shape = "HcRf"},
     {"blk.{i}.ffn_norm", "encoder.layers.{i}.feed_forward.layer_norm"},
     {"blk.{i}.ffn_up", "encoder.layers.{i}.feed_forward.dense.dense"},
     {"blk.{i}.ffn_down", "encoder.layers.{i}.feed_forward.output.dense"},
@@ -116,10 +117,47 @@ static json_t *read(spar__config_reader *r) {
         "activation", spar__config_activation(r, "hidden_act", "relu"), "head", "kind", "separate", "bias", 1);
 }
 
-/* Read, not written. */
-static json_t *publish(const json_t *m) {
-    (void)m;
+/* Members of the first layer whose pattern is `kind`, "block" or "lsh"; NULL = none. */
+static const json_t *pattern_of(const json_t *m, const char *kind) {
+    const json_t *patterns = spar__model_value(m, "attention.pattern"), *p;
+    size_t i;
+    if (json_is_object(patterns)) return strcmp(spar__model_kind(patterns, "kind", ""), kind) ? NULL : patterns;
+    json_array_foreach((json_t *)patterns, i, p)
+        if (strcmp(spar__model_kind(p, "kind", ""), kind) == 0) return p;
     return NULL;
+}
+
+static json_t *publish(const json_t *m) {
+    const json_t *local = pattern_of(m, "block"), *lsh = pattern_of(m, "lsh");
+    const json_t *patterns = spar__model_value(m, "attention.pattern"), *position = spar__model_value(m, "position");
+    int64_t d = spar__model_integer(m, "d_model", 0), layers = spar__model_integer(m, "n_layers", 0);
+    bool axial = strcmp(spar__model_kind(m, "position", "learned"), "axial") == 0;
+    if (!local && !lsh) return NULL;
+    json_t *names = json_array();
+    for (int64_t i = 0; i < layers; i++) {
+        size_t n = json_array_size(patterns);
+        const json_t *p = n ? json_array_get(patterns, (size_t)i % n) : patterns;
+        json_array_append_new(names, json_string(strcmp(spar__model_kind(p, "kind", ""), "block") ? "lsh" : "local"));
+    }
+    json_t *c = json_pack(
+        "{s:s, s:[s], s:b, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I}",
+        "model_type", "reformer", "architectures", "ReformerModelWithLMHead", "is_decoder", 1, "attn_layers", names,
+        "vocab_size", spar__model_integer(m, "vocab_size", 0), "max_position_embeddings",
+        spar__model_integer(m, "context", 1024), "hidden_size", d, "num_hidden_layers", layers, "num_attention_heads",
+        spar__model_integer(m, "attention.n_heads", 0), "attention_head_size",
+        spar__model_integer(m, "attention.head_dim", d / spar__model_integer(m, "attention.n_heads", 1)),
+        "feed_forward_size", spar__model_integer(m, "feedforward.d_ff", 4 * d), "layer_norm_eps",
+        spar__model_real(m, "norm.eps", 1e-5), "hidden_act",
+        spar__activation_published(spar__model_kind(m, "feedforward.activation", "gelu-tanh")), "axial_pos_embds", axial,
+        "local_attn_chunk_length", spar__model_integer(local, "block", 64), "local_num_chunks_before",
+        spar__model_integer(local, "window", 2) - 1, "lsh_attn_chunk_length", spar__model_integer(lsh, "chunk", 64),
+        "lsh_num_chunks_before", spar__model_integer(lsh, "before", 1), "lsh_num_chunks_after",
+        spar__model_integer(lsh, "after", 0), "num_hashes", spar__model_integer(lsh, "rounds", 1));
+    const json_t *buckets = json_object_get(lsh, "buckets");
+    json_object_set(c, "num_buckets", json_array_size(buckets) == 1 ? json_array_get(buckets, 0) : (json_t *)buckets);
+    if (axial) json_object_set(c, "axial_pos_shape", json_object_get(position, "shape"));
+    if (axial) json_object_set(c, "axial_pos_embds_dim", json_object_get(position, "widths"));
+    return c;
 }
 
 const spar__family spar__family_reformer = {

@@ -2,7 +2,7 @@
  * layers, two streams that are joined. Rotations are stored with the weights. */
 #include <string.h>
 
-#include "family/family.h"
+#include "family/trax.h"
 
 static const char *const types[] = {"reformer", NULL};
 
@@ -12,10 +12,10 @@ static const spar__tensor_rule tensors[] = {
     {"token_embd", "embed"},
     {"position_embd", "positions"},
     {"blk.{i}.attn_norm", "layers.{i}.attention.norm"},
-    {"blk.{i}.attn_qk.weight", "layers.{i}.attention.w_qk", SPAR__SLABS},
-    {"blk.{i}.attn_v.weight", "layers.{i}.attention.w_v", SPAR__SLABS},
-    {"blk.{i}.attn_output.weight", "layers.{i}.attention.w_o", SPAR__TRANSPOSED},
-    {"blk.{i}.attn_rotations.weight", "layers.{i}.attention.rotations", SPAR__SLABS},
+    {"blk.{i}.attn_qk.weight", "layers.{i}.attention.w_qk", SPAR__SLABS, .shape = "Hcf"},
+    {"blk.{i}.attn_v.weight", "layers.{i}.attention.w_v", SPAR__SLABS, .shape = "Hcf"},
+    {"blk.{i}.attn_output.weight", "layers.{i}.attention.w_o", SPAR__TRANSPOSED, .shape = "Hfr"},
+    {"blk.{i}.attn_rotations.weight", "layers.{i}.attention.rotations", SPAR__SLABS, .shape = "HcRf"},
     {"blk.{i}.ffn_norm", "layers.{i}.ff.norm"},
     {"blk.{i}.ffn_up.weight", "layers.{i}.ff.W1", SPAR__TRANSPOSED},
     {"blk.{i}.ffn_up.bias", "layers.{i}.ff.b1"},
@@ -65,10 +65,24 @@ static json_t *read(spar__config_reader *r) {
         "separate", "bias", 1, "start", spar__config_integer(r, "start_token", 0));
 }
 
-/* The authors' folders are read, not written. */
 static json_t *publish(const json_t *m) {
-    (void)m;
-    return NULL;
+    const json_t *p = spar__model_value(m, "attention.pattern"), *buckets = json_object_get(p, "buckets");
+    int64_t d = spar__model_integer(m, "d_model", 0), heads = spar__model_integer(m, "attention.n_heads", 1);
+    int64_t head_dim = spar__model_integer(m, "attention.head_dim", d / heads);
+    if (strcmp(spar__model_kind(p, "kind", ""), "lsh") != 0) return NULL;
+    json_t *c = json_pack(
+        "{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "model_type", "reformer", "attention", "lsh",
+        "residual", "reversible", "streams_out",
+        strcmp(spar__model_kind(m, "residual", ""), "reversible-joined") == 0 ? "concatenate" : "average", "n_layers",
+        spar__model_integer(m, "n_layers", 0), "d_key", head_dim, "d_value", head_dim, "chunk_length",
+        spar__model_integer(p, "chunk", 64), "chunks_before", spar__model_integer(p, "before", 1), "chunks_after",
+        spar__model_integer(p, "after", 0), "n_hashes", spar__model_integer(p, "rounds", 1), "start_token",
+        spar__model_integer(m, "start", 0));
+    bool one = json_array_size(buckets) == 1;
+    json_object_set(c, "n_buckets", one ? json_array_get(buckets, 0) : (json_t *)buckets);
+    spar__trax_publish(c, m, m);
+    json_object_set_new(c, "attention", json_string("lsh"));
+    return c;
 }
 
 const spar__family spar__family_reformer_trax = {

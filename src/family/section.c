@@ -1,5 +1,6 @@
 /* Looking into "model" sections, where a kind is a name or an object, and absent members have
  * defaults. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -25,6 +26,17 @@ int64_t spar__model_integer(const json_t *model, const char *path, int64_t fallb
     return json_is_integer(v) ? json_integer_value(v)
            : json_is_real(v)  ? (int64_t)json_real_value(v)
                               : fallback;
+}
+
+int64_t spar__layer_integer(const json_t *model, const char *param, const char *section, const char *key, int64_t fallback) {
+    const char *stack = strncmp(param, "enc.", 4) == 0 ? "encoder" : strncmp(param, "dec.", 4) == 0 ? "decoder" : NULL;
+    const char *number = strstr(param, "blk.");
+    const json_t *own = stack ? json_object_get(model, stack) : NULL;
+    const json_t *v = spar__model_value(own, section);
+    if (!v) v = spar__model_value(model, section);
+    size_t n = json_array_size(v);
+    if (n) v = json_array_get(v, (number ? strtoul(number + 4, NULL, 10) : 0) % n);
+    return spar__model_integer(v, key, fallback);
 }
 
 double spar__model_real(const json_t *model, const char *path, double fallback) {

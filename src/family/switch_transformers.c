@@ -62,6 +62,48 @@ static json_t *read(spar__config_reader *r) {
     return m;
 }
 
+/* How many layers of a stack's list have to be called sparse for the list to come out; -1 = none does. */
+static int64_t sparse_of(const json_t *m, const char *stack, int64_t layers, const json_t **experts) {
+    const json_t *list = spar__model_value(json_object_get(m, stack), "feedforward");
+    if (!list) list = spar__model_value(m, "feedforward");
+    for (int64_t sparse = 0; sparse <= layers; sparse++) {
+        int64_t step = sparse ? layers / sparse : layers;
+        bool same = true;
+        for (int64_t i = 0; same && i < layers; i++) {
+            size_t n = json_array_size(list);
+            const json_t *f = n ? json_array_get(list, (size_t)i % n) : list;
+            bool is = json_is_object(f) && strcmp(spar__model_kind(f, "kind", "dense"), "experts") == 0;
+            if (is) *experts = f;
+            same = is == (step == 1 || i % step == 1);
+        }
+        if (same) return sparse;
+    }
+    return -1;
+}
+
+static json_t *publish(const json_t *m) {
+    const json_t *experts = NULL;
+    int64_t layers = spar__model_integer(m, "n_layers", 0), decoders = spar__model_integer(m, "decoder.n_layers", layers);
+    int64_t encoder = sparse_of(m, "encoder", layers, &experts), decoder = sparse_of(m, "decoder", decoders, &experts);
+    json_t *c = encoder < 0 || decoder < 0
+                    ? NULL
+                    : spar__t5_publish(m, "switch_transformers", "SwitchTransformersForConditionalGeneration");
+    if (!c) return NULL;
+    json_object_update_new(
+        c, json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:f, s:f, s:f}", "dense_act_fn",
+                     spar__activation_published(spar__model_kind(m, "feedforward.activation", "gelu-tanh")), "d_ff",
+                     spar__model_integer(m, "feedforward.d_ff", 4 * spar__model_integer(m, "d_model", 0)),
+                     "num_sparse_encoder_layers", encoder, "num_sparse_decoder_layers", decoder, "num_experts",
+                     spar__model_integer(experts, "n_experts", 8), "expert_capacity",
+                     spar__model_integer(experts, "capacity", 64), "router_bias",
+                     spar__model_flag(experts, "router_bias", false), "router_jitter_noise",
+                     spar__model_real(experts, "jitter", 0), "router_aux_loss_coef",
+                     spar__model_real(experts, "balance", 0.01), "router_z_loss_coef",
+                     spar__model_real(experts, "z_loss", 0)));
+    json_object_set_new(c, "num_layers", json_integer(layers));
+    return c;
+}
+
 const spar__family spar__family_switch_transformers = {
     .name = "switch_transformers",
     .types = types,
@@ -69,4 +111,5 @@ const spar__family spar__family_switch_transformers = {
     .tensors = tensors,
     .ignored = ignored,
     .read = read,
+    .publish = publish,
 };

@@ -83,30 +83,37 @@ static json_t *feedforward_of(spar__config_reader *r) {
 
 static json_t *read(spar__config_reader *r) { return spar__t5_section(r, feedforward_of(r)); }
 
-static json_t *publish(const json_t *m) {
+json_t *spar__t5_publish(const json_t *m, const char *type, const char *architecture) {
     if (strcmp(spar__model_kind(m, "position", "learned"), "relative") != 0 ||
-        strcmp(spar__model_kind(m, "architecture", "decoder"), "encoder-decoder") != 0 ||
-        json_is_array(spar__model_value(m, "encoder.feedforward")))
+        strcmp(spar__model_kind(m, "architecture", "decoder"), "encoder-decoder") != 0)
         return NULL;
+    int64_t layers = spar__model_integer(m, "n_layers", 0), d = spar__model_integer(m, "d_model", 0);
+    int64_t heads = spar__model_integer(m, "attention.n_heads", 1);
+    return json_pack(
+        "{s:s, s:[s], s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:b, s:I, s:b, s:I}", "model_type", type,
+        "architectures", architecture, "vocab_size", spar__model_integer(m, "vocab_size", 0), "n_positions",
+        spar__model_integer(m, "context", 1024), "d_model", d, "d_kv",
+        spar__model_integer(m, "attention.head_dim", d / heads), "num_heads", heads, "num_layers", layers,
+        "num_decoder_layers", spar__model_integer(m, "decoder.n_layers", layers), "layer_norm_epsilon",
+        spar__model_real(m, "norm.eps", 1e-5), "relative_attention_num_buckets",
+        spar__model_integer(m, "position.buckets", 32), "relative_attention_max_distance",
+        spar__model_integer(m, "position.max_distance", 128), "tie_word_embeddings",
+        strcmp(spar__model_kind(m, "head", "tied"), "tied") == 0, "d_ff",
+        spar__model_integer(m, "feedforward.d_ff", 4 * d), "is_encoder_decoder", true, "decoder_start_token_id",
+        spar__model_integer(m, "start", 0));
+}
+
+static json_t *publish(const json_t *m) {
+    json_t *c = spar__t5_publish(m, "t5", "T5ForConditionalGeneration");
     bool gated = strcmp(spar__model_kind(m, "feedforward", "dense"), "gated") == 0;
-    const char *act = spar__model_kind(m, "feedforward.activation", "gelu-tanh");
+    const char *act = spar__model_kind(m, "feedforward.activation", gated ? "silu" : "gelu-tanh");
     char name[48];
     snprintf(name, sizeof name, "%s%s", gated ? "gated-" : "",
              gated && strcmp(act, "gelu-tanh") == 0 ? "gelu" : spar__activation_published(act));
-    bool tied = strcmp(spar__model_kind(m, "head", "tied"), "tied") == 0;
-    int64_t layers = spar__model_integer(m, "n_layers", 0);
-    return json_pack(
-        "{s:s, s:[s], s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:f, s:I, s:I, s:b, s:b, s:I, s:b, s:I}", "model_type", "t5",
-        "architectures", "T5ForConditionalGeneration", "vocab_size", spar__model_integer(m, "vocab_size", 0),
-        "n_positions", spar__model_integer(m, "context", 512), "d_model", spar__model_integer(m, "d_model", 0), "d_kv",
-        spar__model_integer(m, "attention.head_dim", 0), "num_heads", spar__model_integer(m, "attention.n_heads", 0),
-        "num_layers", layers, "num_decoder_layers", spar__model_integer(m, "decoder.n_layers", layers),
-        "feed_forward_proj", name, "layer_norm_epsilon", spar__model_real(m, "norm.eps", 1e-6),
-        "relative_attention_num_buckets", spar__model_integer(m, "position.buckets", 32),
-        "relative_attention_max_distance", spar__model_integer(m, "position.max_distance", 128), "tie_word_embeddings",
-        tied, "scale_decoder_outputs", spar__model_real(m, "head.scale", 1) != 1, "d_ff",
-        spar__model_integer(m, "feedforward.d_ff", 2048), "is_encoder_decoder", true, "decoder_start_token_id",
-        spar__model_integer(m, "start", 0));
+    if (!c) return NULL;
+    json_object_set_new(c, "feed_forward_proj", json_string(name));
+    json_object_set_new(c, "scale_decoder_outputs", json_boolean(spar__model_real(m, "head.scale", 1) != 1));
+    return c;
 }
 
 const spar__family spar__family_t5 = {

@@ -26,5 +26,7 @@
 
 /* The "model" section from config.json, with this "feedforward" (taken over). */
 json_t *spar__t5_section(spar__config_reader *, json_t *feedforward);
+/* And back: all but the feed-forward's activation and the scale of the head. */
+json_t *spar__t5_publish(const json_t *model, const char *type, const char *architecture);
 
 #endif

@@ -4,7 +4,7 @@
 
 typedef struct options {
     int pooling;
-    bool normalise;
+    bool normalise, pooler;
     int64_t most_tokens;
 } options;
 
@@ -14,11 +14,17 @@ static const spar_option table[] = {
     {"normalise", SPAR_OPTION_BOOL, offsetof(options, normalise), 1, 0, 1, NULL, "to unit length"},
     {"most_tokens", SPAR_OPTION_INT, offsetof(options, most_tokens), 0, 0, 1 << 30, NULL,
      "of a text; what follows is cut off (0: all that the context holds)"},
+    {"pooler", SPAR_OPTION_BOOL, offsetof(options, pooler), 0, 0, 1, NULL,
+     "keeps the weights of a layer on the first token's state, which is not part of the embedding"},
     {0}};
 
 static spar_status declare(spar__builder *b, const spar__shape *s, const void *opts, spar__param *embedding,
                            void *self) {
-    (void)s, (void)opts, (void)embedding, (void)self;
+    (void)embedding, (void)self;
+    if (((const options *)opts)->pooler) {
+        spar__declare_matrix(b, "cls.weight", s->std, s->d_model, s->d_model);
+        spar__declare_vector(b, "cls.bias", 0, s->d_model);
+    }
     return b->status;
 }
 

@@ -33,7 +33,8 @@ static bool same_norm(const spar__norm_layer *a, const spar__norm_layer *b) {
 }
 
 static bool same_block(const spar__block *a, const spar__block *b) {
-    return a->residual == b->residual && same_choice(&a->pattern, &b->pattern) &&
+    const spar__recurrent *r = &a->recurrent, *s = &b->recurrent;
+    return a->residual == b->residual && r->activation == s->activation && same_choice(&a->pattern, &b->pattern) &&
            same_choice(&a->projection, &b->projection) && same_choice(&a->feedforward, &b->feedforward) &&
            same_norm(&a->norm[0], &b->norm[0]) && same_norm(&a->norm[1], &b->norm[1]) &&
            fabs(a->attention_scale - b->attention_scale) <= 1e-12 * fabs(a->attention_scale);
@@ -47,7 +48,8 @@ static bool same_stack(const spar__stack *a, const spar__stack *b) {
         return false;
     for (int64_t i = 0; i < s->n_layers; i++)
         if (!same_block(&a->blocks[i], &b->blocks[i])) return false;
-    return a->embedding_scale == b->embedding_scale && same_choice(&a->position, &b->position) &&
+    return a->embedding_scale == b->embedding_scale && a->project_sum == b->project_sum &&
+           a->convolution_activation == b->convolution_activation && same_choice(&a->position, &b->position) &&
            same_norm(&a->embedding_norm, &b->embedding_norm) && same_norm(&a->final_norm, &b->final_norm);
 }
 
@@ -58,7 +60,8 @@ static bool same_param(const spar__param *a, const spar__param *b) {
 
 bool spar__model_same(const spar_model *a, const spar_model *b) {
     if (a->n_stacks != b->n_stacks || a->params.n_params != b->params.n_params ||
-        strcmp(a->architecture, b->architecture) != 0 || !same_choice(&a->head, &b->head))
+        strcmp(a->architecture, b->architecture) != 0 || a->joined != b->joined ||
+        a->project_memory != b->project_memory || !same_choice(&a->head, &b->head))
         return false;
     for (int i = 0; i < a->n_stacks; i++)
         if (!same_stack(&a->stacks[i], &b->stacks[i])) return false;
