@@ -6,9 +6,10 @@
 #include "base/text.h"
 #include "model/model.h"
 #include "generate/session.h"
+#include "generate/special.h"
 #include "generate/speculate.h"
 
-enum { MAX_TEXT = 1 << 28, MAX_ENDS = 64 };
+enum { MAX_TEXT = 1 << 28 };
 
 typedef struct state {
     const spar_generate_options *o;
@@ -19,8 +20,7 @@ typedef struct state {
     size_t shown;      /* bytes of text that were let out */
     bool stopped, cancelled;
     spar__speculation drafts;
-    int32_t ends[MAX_ENDS];
-    size_t n_ends;
+    spar__special special;
 } state;
 
 /* Moves whole characters from raw to text; at the end also what never became one, as U+FFFD. */
@@ -78,10 +78,13 @@ static spar_status add_token(state *g, int32_t token) {
     return let_out(g, false);
 }
 
-static bool ends(const state *g, int32_t token) {
-    for (size_t i = 0; i < g->n_ends; i++)
-        if (g->ends[i] == token) return true;
-    return false;
+/* The next token. Logits are the session's own, to be overwritten by its next row. */
+static spar_status pick(state *g, const spar__buffer *history, const float *logits, size_t prompt, int32_t *token) {
+    size_t count = history->length / sizeof(int32_t);
+    *token = spar__special_forced(&g->special, count, count - prompt, g->o->max_tokens);
+    if (*token >= 0) return SPAR_OK;
+    spar__special_forbid(&g->special, count - prompt, (float *)logits);
+    return spar__speculation_pick(&g->drafts, logits, (const int32_t *)(void *)history->bytes, count, token);
 }
 
 static spar_status run(spar_session *session, state *g, spar__buffer *history,
@@ -92,8 +95,8 @@ static spar_status run(spar_session *session, state *g, spar__buffer *history,
         out->finish = "length";
         if (g->o->max_tokens > 0 && count - prompt >= (size_t)g->o->max_tokens) break;
         int32_t token;
-        SPAR_TRY(spar__speculation_pick(&g->drafts, logits, (const int32_t *)(void *)history->bytes, count, &token));
-        if (ends(g, token)) {
+        SPAR_TRY(pick(g, history, logits, prompt, &token));
+        if (spar__special_ends(&g->special, token)) {
             out->finish = "eos";
             break;
         }
@@ -148,6 +151,7 @@ spar_status spar_generate(spar_session *session, const int32_t *prompt, size_t c
                           const spar_generate_options *options, spar_generation *out) {
     const spar_model *model = spar__session_model(session);
     state g = {.o = options, .tokenizer = spar_model_tokenizer(model)};
+    spar__special_read(model, options->ignore_eos, &g.special);
     g.raw = g.text = spar__buffer_make(MAX_TEXT);
     spar__buffer history = spar__buffer_make(MAX_TEXT);
     spar_generation made = {.prompt_tokens = count};
@@ -156,7 +160,6 @@ spar_status spar_generate(spar_session *session, const int32_t *prompt, size_t c
     spar_status status;
     SPAR_TRY_GOTO(done, spar_sampler_create(&options->sampler, spar_model_vocab_size(model), &sampler));
     SPAR_TRY_GOTO(done, spar__speculation_begin(&g.drafts, session, sampler, options));
-    if (!options->ignore_eos) g.n_ends = spar_model_special(model, "eos_token_id", g.ends, MAX_ENDS);
     SPAR_TRY_GOTO(done, spar__buffer_add(&history, prompt, count * sizeof *prompt));
     double begin = spar__seconds();
     if (options->reuse && count) made.reused = reuse(session, prompt, count);
