@@ -44,12 +44,14 @@ static void say(json_t *section, const json_t *ours, const char *const *paths, b
     }
 }
 
-/* Heads of encoders are those that pool; of encoder–decoders, a tied one is scaled by 1/√d_model, as T5 1.0's. */
+/* Heads of encoders are those that pool; of encoder–decoders, a tied one is scaled by 1/√d_model without gates, as
+ * T5 1.0's. */
 static bool head_is_known(const json_t *m, bool encoder, bool sequence) {
     const char *head = spar__model_kind(m, "head", "tied");
     double scale = spar__model_real(m, "head.scale", 1), d = (double)spar__model_integer(m, "d_model", 1);
     if (encoder) return !strcmp(head, "embedding") || !strcmp(head, "classifier");
-    if (sequence) return fabs(scale - (strcmp(head, "tied") ? 1 : 1 / sqrt(d))) < 1e-9;
+    bool gated = strcmp(spar__model_kind(m, "feedforward", "dense"), "gated") == 0;
+    if (sequence) return fabs(scale - (gated || strcmp(head, "tied") ? 1 : 1 / sqrt(d))) < 1e-9;
     return true;
 }
 

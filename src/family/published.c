@@ -205,16 +205,16 @@ static void read_encoder(keys *k, json_t *m) {
     if (has_tensor(k->file, "cls.weight")) json_object_set_new(head, "pooler", json_true());
 }
 
-/* Encoder–decoders: relative positions; the feed-forward is seen from its tensors. Only T5 1.0 ties its head, and
- * scales what enters it. */
+/* Encoder–decoders: relative positions; the feed-forward is seen from its tensors. T5 1.0, which has no gates, ties its
+ * head and scales what enters it. */
 static void read_sequence(keys *k, json_t *m) {
     int64_t layers = spar__model_integer(m, "n_layers", 0), d = spar__model_integer(m, "d_model", 1);
-    if (strcmp(spar__model_kind(m, "head", "tied"), "tied") == 0)
-        json_object_set_new(m, "head", json_pack("{s:s, s:f}", "kind", "tied", "scale", 1 / sqrt((double)(d > 0 ? d : 1))));
     json_object_set_new(m, "start", json_integer(integer(k, "decoder_start_token_id", 0)));
     json_object_set_new(object_of(m, "position"), "buckets", json_integer(integer(k, "attention.relative_buckets_count", 32)));
     json_object_set_new(m, "decoder", json_pack("{s:I}", "n_layers", integer(k, "decoder_block_count", layers)));
     bool gated = has_tensor(k->file, "enc.blk.0.ffn_gate.weight");
+    if (!gated && strcmp(spar__model_kind(m, "head", "tied"), "tied") == 0)
+        json_object_set_new(m, "head", json_pack("{s:s, s:f}", "kind", "tied", "scale", 1 / sqrt((double)(d > 0 ? d : 1))));
     json_t *feedforward = object_of(m, "feedforward");
     json_object_set_new(feedforward, "kind", json_string(gated ? "gated" : "dense"));
     json_object_set_new(feedforward, "activation", json_string(gated ? "gelu-tanh" : "relu"));
