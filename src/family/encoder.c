@@ -85,6 +85,8 @@ json_t *spar__embedding_file(const spar_model *model, const char *name) {
                          spar__model_integer(spar__model_config(model), "d_model", 0), "pooling_mode_cls_token",
                          !strcmp(pooling, "cls"), "pooling_mode_mean_tokens", !strcmp(pooling, "mean"),
                          "pooling_mode_max_tokens", 0, "pooling_mode_lasttoken", !strcmp(pooling, "last"));
+    int64_t most = spar__model_integer(head, "most_tokens", 0);
+    if (strcmp(name, "sentence_bert_config.json") == 0 && most) return json_pack("{s:I}", "max_seq_length", most);
     if (strcmp(name, "modules.json") != 0) return NULL;
     static const char *const modules[][2] = {{"", "Transformer"}, {"1_Pooling", "Pooling"}, {"2_Normalize", "Normalize"}};
     json_t *list = json_array();

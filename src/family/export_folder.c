@@ -106,8 +106,11 @@ static spar_status write_config(spar__export *e, const char *folder, spar__type 
 static const char *const inner[][2] = {{"1_Pooling", "1_Pooling/config.json"}, {"2_Normalize", NULL}};
 
 static spar_status write_modules(spar__export *e, const char *folder) {
-    json_t *modules = spar__embedding_file(e->model, "modules.json");
+    static const char limits[] = "sentence_bert_config.json";
+    json_t *modules = spar__embedding_file(e->model, "modules.json"), *most = spar__embedding_file(e->model, limits);
     spar_status status = modules ? write_json(folder, "modules.json", modules) : SPAR_OK;
+    if (!status && most) status = write_json(folder, limits, most);
+    json_decref(most);
     for (size_t i = 0; !status && i + 1 < json_array_size(modules); i++) {
         json_t *options = inner[i][1] ? spar__embedding_file(e->model, inner[i][1]) : NULL;
         char *path = spar__path_join(folder, inner[i][0]);
@@ -153,6 +156,7 @@ static void remove_folder(const char *folder) {
     static const char *const names[] = {"model.safetensors", "config.json",         "generation_config.json",
                                         "tokenizer.json",    "tokenizer.model",     "tokenizer_config.json",
                                         "special_tokens_map.json", "chat_template.jinja",   "modules.json",
+                                        "sentence_bert_config.json",
                                         "1_Pooling/config.json",   "1_Pooling",             "2_Normalize", NULL};
     for (int i = 0; names[i]; i++) {
         char *path = spar__path_join(folder, names[i]);
