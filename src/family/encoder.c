@@ -91,7 +91,7 @@ json_t *spar__embedding_file(const spar_model *model, const char *name) {
     static const char *const modules[][2] = {{"", "Transformer"}, {"1_Pooling", "Pooling"}, {"2_Normalize", "Normalize"}};
     json_t *list = json_array();
     for (int i = 0; i < (spar__model_flag(head, "normalise", true) ? 3 : 2); i++) {
-        char number[8], type[64];
+        char number[16], type[64];
         snprintf(number, sizeof number, "%d", i);
         snprintf(type, sizeof type, "sentence_transformers.models.%s", modules[i][1]);
         json_array_append_new(list, json_pack("{s:i, s:s, s:s, s:s}", "idx", i, "name", number, "path", modules[i][0], "type", type));

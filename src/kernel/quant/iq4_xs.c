@@ -5,7 +5,7 @@
 
 static const format self = {.block = 256, .bytes = 136, .group = 32};
 
-SPAR__INLINE void unpack(const unsigned char *block, int8_t *q, float *s, float *m) {
+UNPACKER void unpack(const unsigned char *block, int8_t *q, float *s, float *m) {
     (void)m;
     float d = load_half(block);
     int high = block[2] | block[3] << 8;

@@ -7,7 +7,7 @@ static const format self = {.block = 256, .bytes = 84, .group = 16, .span = 8, .
 
 enum { LEVELS = 16, D = 80 };
 
-SPAR__INLINE void unpack(const unsigned char *block, int8_t *q, float *s, float *m) {
+UNPACKER void unpack(const unsigned char *block, int8_t *q, float *s, float *m) {
     float d = load_half(block + D), dmin = load_half(block + D + 2);
     for (int g = 0; g < 16; g++) {
         s[g] = d * (float)(block[g] & 15);

@@ -8,7 +8,7 @@ static const format self = {.block = 256, .bytes = 110, .group = 16, .offset = 4
 
 enum { LEVELS = 32, SCALES = 96, D = 108 };
 
-SPAR__INLINE void unpack(const unsigned char *block, int8_t *q, float *s, float *m) {
+UNPACKER void unpack(const unsigned char *block, int8_t *q, float *s, float *m) {
     (void)m;
     float d = load_half(block + D);
     for (int g = 0; g < 16; g++) {

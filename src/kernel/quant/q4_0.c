@@ -4,7 +4,7 @@
 
 static const format self = {.block = 32, .bytes = 18, .group = 32, .offset = 8, .span = 8, .nibbles = 2};
 
-SPAR__INLINE void unpack(const unsigned char *block, int8_t *q, float *s, float *m) {
+UNPACKER void unpack(const unsigned char *block, int8_t *q, float *s, float *m) {
     (void)m;
     *s = load_half(block);
     load_halves(block + 2, q);

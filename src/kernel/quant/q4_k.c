@@ -6,7 +6,7 @@ static const format self = {.block = 256, .bytes = 144, .group = 32, .span = 8, 
 
 enum { SCALES = 4, LEVELS = 16 };
 
-SPAR__INLINE void unpack(const unsigned char *block, int8_t *q, float *s, float *m) {
+UNPACKER void unpack(const unsigned char *block, int8_t *q, float *s, float *m) {
     load_six_bits(block + SCALES, load_half(block), load_half(block + 2), s, m);
     block += LEVELS;
     for (int g = 0; g < 4; g++, q += 64, block += 32)

@@ -4,7 +4,7 @@
 
 static const format self = {.block = 32, .bytes = 24, .group = 32, .span = 4, .has_min = true};
 
-SPAR__INLINE void unpack(const unsigned char *block, int8_t *q, float *s, float *m) {
+UNPACKER void unpack(const unsigned char *block, int8_t *q, float *s, float *m) {
     *s = load_half(block);
     *m = load_half(block + 2);
     load_five_bits(block + 4, q);

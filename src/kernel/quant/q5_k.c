@@ -7,7 +7,7 @@ static const format self = {.block = 256, .bytes = 176, .group = 32, .span = 4, 
 
 enum { SCALES = 4, FIFTH = 16, LEVELS = 48 };
 
-SPAR__INLINE void unpack(const unsigned char *block, int8_t *q, float *s, float *m) {
+UNPACKER void unpack(const unsigned char *block, int8_t *q, float *s, float *m) {
     load_six_bits(block + SCALES, load_half(block), load_half(block + 2), s, m);
     const unsigned char *fifth = block + FIFTH, *low = block + LEVELS;
     for (int g = 0; g < 8; g += 2, q += 64, low += 32)

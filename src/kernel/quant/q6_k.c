@@ -6,7 +6,7 @@ static const format self = {.block = 256, .bytes = 210, .group = 16, .offset = 3
 
 enum { HIGH = 128, SCALES = 192, D = 208 };
 
-SPAR__INLINE void unpack(const unsigned char *block, int8_t *q, float *s, float *m) {
+UNPACKER void unpack(const unsigned char *block, int8_t *q, float *s, float *m) {
     (void)m;
     float d = load_half(block + D);
     scale_signed(block + SCALES, d, s);

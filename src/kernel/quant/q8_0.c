@@ -3,7 +3,7 @@
 
 static const format self = {.block = 32, .bytes = 34, .group = 32};
 
-SPAR__INLINE void unpack(const unsigned char *block, int8_t *q, float *s, float *m) {
+UNPACKER void unpack(const unsigned char *block, int8_t *q, float *s, float *m) {
     (void)m;
     *s = load_half(block);
     bytes32 all;

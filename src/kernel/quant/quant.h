@@ -42,6 +42,14 @@ typedef struct unpacked {
     float s[SUPER / 16], m[SUPER / 16];
 } unpacked;
 
+/* What unpacks a block is handed on as a pointer and inlined all the same; builds with sanitizers do
+ * not follow it. */
+#ifdef __SANITIZE_ADDRESS__
+#define UNPACKER static inline
+#else
+#define UNPACKER SPAR__INLINE
+#endif
+
 SPAR__INLINE float load_half(const void *at) {
     uint16_t h;
     memcpy(&h, at, sizeof h);

@@ -10,7 +10,7 @@ static const struct {
 } parts[] = {{0, 32, 5}, {32, 16, 5}, {48, 4, 4}};
 static const uint8_t powers[5] = {1, 3, 9, 27, 81};
 
-SPAR__INLINE void unpack(const unsigned char *block, int8_t *q, float *s, float *m) {
+UNPACKER void unpack(const unsigned char *block, int8_t *q, float *s, float *m) {
     (void)m;
     float d = load_half(block + 52);
     for (int g = 0; g < 8; g++) s[g] = d;

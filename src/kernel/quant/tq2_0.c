@@ -4,7 +4,7 @@
 
 static const format self = {.block = 256, .bytes = 66, .group = 32, .offset = 1, .span = 8};
 
-SPAR__INLINE void unpack(const unsigned char *block, int8_t *q, float *s, float *m) {
+UNPACKER void unpack(const unsigned char *block, int8_t *q, float *s, float *m) {
     (void)m;
     float d = load_half(block + 64);
     for (int g = 0; g < 8; g++, q += 32) {
