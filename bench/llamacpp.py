@@ -212,7 +212,7 @@ def sparse(name, o):
     lines = [("model", "parameters", "ms/token", "faster", "MB/token", "of its limit", "paper's")]
     lines.append(("llama.cpp, dense", f"{parameters / 1e9:.2f}B", f"{1e3 / theirs:.1f}", "1", f"{size / 1e6:.0f}",
                   "", "1"))
-    for variant in VARIANTS:
+    for variant in o.variants.split("; ") if o.variants else VARIANTS:
         say(f"{name}: {variant}")
         v = variants[variant] = sparse_variant(name, variant, parameters, o)
         rate = v["tokens_per_second"]
@@ -251,6 +251,7 @@ def main():
     a.add_argument("shapes", nargs="*", choices=list(SHAPES))
     a.add_argument("--types", help="of dense models: " + TYPES["1.1b"])
     a.add_argument("--type", default="q8_0", help="of sparse models and what they stand beside (q8_0)")
+    a.add_argument("--variants", help="of sparse models: " + "; ".join(VARIANTS))
     a.add_argument("--rounds", type=int, default=5)
     a.add_argument("--prompt", type=int, default=512)
     a.add_argument("--tokens", type=int, default=32)

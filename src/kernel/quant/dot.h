@@ -180,6 +180,25 @@ SPAR__INLINE float dot_super(const format f, unpacker unpack, const unsigned cha
     return float8_sum(terms_of(f, sums, x->sums32 + g, s, m, d, x->scaled32 + g));
 }
 
+/* The same of one block of 32: rows of that length are many, those of controllers (feedforward/sparse). */
+SPAR__INLINE float dot_block(const format f, unpacker unpack, const unsigned char *row, const spar__packed *x,
+                             int64_t at) {
+    int8_t q[32] __attribute__((aligned(32)));
+    float s, m = 0;
+    unpack(row, q, &s, &m);
+    int32_t whole = 0;
+#if defined SPAR_ISA_avx2 || defined SPAR_ISA_avx512
+    whole8 sums = (whole8)products(f, q, x->p + at);
+    for (int i = 0; i < 8; i++) whole += sums[i];
+#else
+    for (int i = 0; i < 32; i++) whole += q[i] * x->p[at + i];
+#endif
+    whole -= f.offset * x->sums32[at / 32];
+    float term = (float)whole * (s * x->d[at / 32]);
+    if (f.has_min) term += m * x->scaled32[at / 32];
+    return term;
+}
+
 /* The same of the n < 256 elements that are left; terms that are not there are 0. */
 static float dot_rest(const format f, unpacker unpack, const unsigned char *row, const spar__packed *x,
                       int64_t at, int n) {
@@ -213,7 +232,8 @@ SPAR__INLINE float dot_packed(const format f, unpacker unpack, const unsigned ch
         for (size_t b = 0; b < step; b += 64) __builtin_prefetch(row + AHEAD + b);
         y += dot_super(f, unpack, row, &x, i);
     }
-    if (i < n) y += dot_rest(f, unpack, row, &x, i, (int)(n - i));
+    if (f.block == 32 && n - i == 32) y += dot_block(f, unpack, row, &x, i);
+    else if (i < n) y += dot_rest(f, unpack, row, &x, i, (int)(n - i));
     return y;
 }
 
