@@ -103,7 +103,7 @@ end 130
 STEPS
 is "the session was saved" test -s cut.session
 is "Ctrl-C ends an answer, and the conversation goes on" terminal chat --model $model --template chatml \
-    --max-tokens 25000 --temperature 1 <<'STEPS'
+    --max-tokens 25000 --temperature 0 <<'STEPS'
 wait > 
 send first\n
 pause 1.5
