@@ -16,7 +16,7 @@ static int side_compare(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static double side_median(double *values, int n) {
+static inline double side_median(double *values, int n) {
     qsort(values, (size_t)n, sizeof *values, side_compare);
     return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
