@@ -39,12 +39,12 @@ spar__grid spar__grid_for(int64_t m, int64_t n, int64_t k) {
 
 static spar__product tile_of(const spar__product *p, const spar__grid *g, int64_t index) {
     spar__product t = *p;
-    int64_t i = index / g->across * g->rows, j = index % g->across * g->cols;
-    t.m = p->m - i < g->rows ? p->m - i : g->rows;
-    t.n = p->n - j < g->cols ? p->n - j : g->cols;
-    t.a = p->a + (p->transpose_a ? i : i * p->lda);
-    t.b = p->b + (p->transpose_b ? j * p->ldb : j);
-    t.c = p->c + i * p->ldc + j;
+    spar__piece at = spar__grid_at(g, index, p->m, p->n);
+    t.m = at.m;
+    t.n = at.n;
+    t.a = p->a + (p->transpose_a ? at.i : at.i * p->lda);
+    t.b = p->b + (p->transpose_b ? at.j * p->ldb : at.j);
+    t.c = p->c + at.i * p->ldc + at.j;
     return t;
 }
 

@@ -42,6 +42,17 @@ typedef struct spar__grid {
 } spar__grid;
 spar__grid spar__grid_for(int64_t m, int64_t n, int64_t k);
 
+/* One of them: rows i … i + m − 1 and columns j … j + n − 1. */
+typedef struct spar__piece {
+    int64_t i, j, m, n;
+} spar__piece;
+static inline spar__piece spar__grid_at(const spar__grid *g, int64_t index, int64_t m, int64_t n) {
+    spar__piece p = {.i = index / g->across * g->rows, .j = index % g->across * g->cols};
+    p.m = m - p.i < g->rows ? m - p.i : g->rows;
+    p.n = n - p.j < g->cols ? n - p.j : g->cols;
+    return p;
+}
+
 /* The whole product by our own kernels, on all threads. False without memory. */
 bool spar__packed_gemm(const spar__product *p);
 

@@ -35,13 +35,13 @@ static bool by_library(const spar__bf16_product *p) {
     int failed = 0;
 #pragma omp parallel for schedule(dynamic) reduction(| : failed)
     for (int64_t t = 0; t < g.tiles; t++) {
-        int64_t i = t / g.across * g.rows, j = t % g.across * g.cols;
+        spar__piece at = spar__grid_at(&g, t, p->m, p->n);
         spar__bf16_product tile = *p;
-        tile.m = p->m - i < g.rows ? p->m - i : g.rows;
-        tile.n = p->n - j < g.cols ? p->n - j : g.cols;
-        tile.a = p->a + (p->transpose_a ? i : i * p->lda);
-        tile.b = p->b + (p->transpose_b ? j * p->ldb : j);
-        tile.c = p->c + i * p->ldc + j;
+        tile.m = at.m;
+        tile.n = at.n;
+        tile.a = p->a + (p->transpose_a ? at.i : at.i * p->lda);
+        tile.b = p->b + (p->transpose_b ? at.j * p->ldb : at.j);
+        tile.c = p->c + at.i * p->ldc + at.j;
         failed |= !spar__bf16_product_tile(&tile);
     }
     return !failed;

@@ -5,13 +5,7 @@ spar_status spar__lattice_begin(spar__run *run, size_t length, size_t size, spar
     size_t bytes;
     if (length >= UINT32_MAX || !spar__mul(length + 1, sizeof **links + size, &bytes))
         return spar__fail(SPAR_ERR_LIMIT, "text of %zu bytes is too long", length);
-    if (bytes > run->scratch_bytes) {
-        spar__free(run->scratch);
-        run->scratch_bytes = 0;
-        run->scratch = spar__alloc(bytes);
-        if (!run->scratch) return SPAR_ERR_MEMORY;
-        run->scratch_bytes = bytes;
-    }
+    SPAR_TRY(spar__run_scratch(run, bytes));
     *scores = run->scratch;
     *links = (spar__link *)((char *)run->scratch + (length + 1) * size);
     for (size_t i = 0; i <= length; i++) (*links)[i] = (spar__link){SPAR__NO_PATH, 0};

@@ -93,13 +93,7 @@ static spar_status merge_long(const spar__merges *m, spar__run *run, int32_t *id
     size_t n = *length, bytes, count = 0;
     if (n >= NO_RANK || !spar__mul(n, sizeof(symbol) + 3 * sizeof(uint64_t), &bytes))
         return spar__fail(SPAR_ERR_LIMIT, "a piece of %zu symbols is too long", n);
-    if (bytes > run->scratch_bytes) {
-        spar__free(run->scratch);
-        run->scratch_bytes = 0;
-        run->scratch = spar__alloc(bytes);
-        if (!run->scratch) return SPAR_ERR_MEMORY;
-        run->scratch_bytes = bytes;
-    }
+    SPAR_TRY(spar__run_scratch(run, bytes));
     uint64_t *heap = run->scratch;
     symbol *s = (symbol *)(heap + 3 * n);
     for (size_t i = 0; i < n; i++)

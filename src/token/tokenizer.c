@@ -25,6 +25,16 @@ void spar__run_free(spar__run *run) {
     spar__free(run->spans);
 }
 
+spar_status spar__run_scratch(spar__run *run, size_t bytes) {
+    if (bytes <= run->scratch_bytes) return SPAR_OK;
+    spar__free(run->scratch);
+    run->scratch_bytes = 0;
+    run->scratch = spar__alloc(bytes);
+    if (!run->scratch) return SPAR_ERR_MEMORY;
+    run->scratch_bytes = bytes;
+    return SPAR_OK;
+}
+
 spar_status spar__run_span_add(spar__run *run, spar__span span) {
     if (run->n_spans == run->span_capacity) {
         size_t capacity = run->span_capacity ? run->span_capacity * 2 : 256;

@@ -45,6 +45,8 @@ typedef struct spar__run {
     size_t n_spans, span_capacity;
 } spar__run;
 
+/* At least so many bytes at run->scratch; what was there is lost. */
+spar_status spar__run_scratch(spar__run *run, size_t bytes);
 /* With run->wants_spans a model says for each id which bytes of its piece it stands for. */
 spar_status spar__run_span_add(spar__run *run, spar__span span);
 static inline spar_status spar__run_span(spar__run *run, const char *begin, const char *end) {

@@ -14,15 +14,18 @@
 
 enum { VOCABULARY = 40, WIDTH = 8 };
 
-static spar_model *make(void) {
-    static const char json[] = "{\"model\": {\"vocab_size\": 40, \"context\": 4096, \"d_model\": 8, \"n_layers\": 2, "
-                               "\"position\": \"alibi\", \"attention\": {\"n_heads\": 2}}}";
+static spar_model *make_of(const char *json) {
     spar_config *config;
     spar_model *model;
-    assert_int_equal(spar_config_parse(json, sizeof json - 1, &config), SPAR_OK);
+    assert_int_equal(spar_config_parse(json, strlen(json), &config), SPAR_OK);
     assert_int_equal(spar_model_create(config, 3, &model), SPAR_OK);
     spar_config_free(config);
     return model;
+}
+
+static spar_model *make(void) {
+    return make_of("{\"model\": {\"vocab_size\": 40, \"context\": 4096, \"d_model\": 8, \"n_layers\": 2, "
+                   "\"position\": \"alibi\", \"attention\": {\"n_heads\": 2}}}");
 }
 
 static real *row(spar_model *m, int token) { return spar__data(&spar__model_embedding(m)->value) + token * WIDTH; }
@@ -152,13 +155,8 @@ static void test_attention_limits(void **state) {
 /* A hundred layers at 2,048 tokens are refused before they are run. */
 static void test_attention_total(void **state) {
     (void)state;
-    static const char json[] = "{\"model\": {\"vocab_size\": 40, \"context\": 4096, \"d_model\": 8, \"n_layers\": 100, "
-                               "\"position\": \"alibi\", \"attention\": {\"n_heads\": 1}}}";
-    spar_config *config;
-    spar_model *m;
-    assert_int_equal(spar_config_parse(json, sizeof json - 1, &config), SPAR_OK);
-    assert_int_equal(spar_model_create(config, 3, &m), SPAR_OK);
-    spar_config_free(config);
+    spar_model *m = make_of("{\"model\": {\"vocab_size\": 40, \"context\": 4096, \"d_model\": 8, \"n_layers\": 100, "
+                            "\"position\": \"alibi\", \"attention\": {\"n_heads\": 1}}}");
     int32_t *ids = calloc(SPAR_LOOK_TOKENS, sizeof *ids);
     spar_input input = {.tokens = ids, .n_tokens = SPAR_LOOK_TOKENS};
     spar_attention a;
