@@ -52,15 +52,21 @@ typedef enum spar_option_type {
     SPAR_OPTION_BOOL,
     SPAR_OPTION_NAME,
     SPAR_OPTION_INTS, /* a list, or one number for a list of one; a default of 0 is the empty list */
+    SPAR_OPTION_REALS, /* a list, empty by default */
     SPAR_OPTION_KIND, /* for kinds of the library's own: a kind within the kind */
 } spar_option_type;
 enum { SPAR_MOST_INTS = 8 };
 typedef struct spar_ints {
     int64_t n, at[SPAR_MOST_INTS];
 } spar_ints;
+enum { SPAR_MOST_REALS = 256 };
+typedef struct spar_reals {
+    int64_t n;
+    double at[SPAR_MOST_REALS];
+} spar_reals;
 typedef struct spar_option {
     const char *key;
-    spar_option_type type;     /* int64_t, double, bool, int (an index into names), spar_ints */
+    spar_option_type type;     /* int64_t, double, bool, int (an index into names), spar_ints, spar_reals */
     size_t offset;             /* offsetof within the options struct */
     double fallback, least, most; /* the default (NAN: required), and the range allowed */
     const char *const *names;  /* for SPAR_OPTION_NAME, ends with NULL */

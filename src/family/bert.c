@@ -39,6 +39,9 @@ static json_t *read(spar__config_reader *r) {
     double eps = spar__config_real(r, "layer_norm_eps", 1e-12);
     const char *positions = spar__config_text(r, "position_embedding_type", "absolute");
     spar__config_only(r, "add_cross_attention", false, false);
+    static const char *const unused[] = {"pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers",
+                                         "pooler_size_per_head", "pooler_type", NULL}; /* of its first program */
+    for (const char *const *key = unused; *key; key++) spar__config_value(r, *key);
     if (strcmp(positions, "absolute") != 0) spar__config_fail(r, "position_embedding_type", "absolute");
     json_t *m = json_pack(
         "{s:s, s:I, s:I, s:I, s:I, s:{s:s, s:f}, s:s, s:s, s:{s:I}, s:{s:s, s:I, s:s}, s:{s:b, s:I}, s:o}",

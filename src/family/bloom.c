@@ -33,6 +33,7 @@ static json_t *read(spar__config_reader *r) {
     int64_t d = spar__config_integer(r, spar__config_either(r, "hidden_size", "n_embed"), 64);
     bool normed = spar__config_bool(r, "apply_residual_connection_post_layernorm", false);
     bool tied = spar__config_bool(r, "tie_word_embeddings", true);
+    spar__config_value(r, "n_inner"); /* the width is 4·hidden_size whatever it says */
     int64_t heads = spar__config_integer(r, spar__config_either(r, "n_head", "num_attention_heads"), 8);
     return json_pack(
         "{s:s, s:I, s:I, s:I, s:I, s:{s:s, s:f}, s:s, s:s, s:{s:b}, s:{s:I, s:s}, s:s, s:{s:s, s:I, s:s}, s:s}",

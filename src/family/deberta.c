@@ -67,6 +67,10 @@ json_t *spar__deberta_section(spar__config_reader *r, bool first) {
     const char *pooler = spar__config_activation(r, "pooler_hidden_act", "gelu");
     if (spar__config_integer(r, "pooler_hidden_size", d) != d) spar__config_fail(r, "pooler_hidden_size", "hidden_size");
     spar__config_bool(r, "legacy", true); /* the names of the masked head's tensors */
+    int64_t usual = heads > 0 ? d / heads : 0;
+    if (spar__config_integer(r, "attention_head_size", usual) != usual)
+        spar__config_fail(r, "attention_head_size", "hidden_size / num_attention_heads");
+    spar__config_value(r, "z_steps"); /* repeats of the last layer in DeBERTa's own program, which nothing else has */
     json_t *m = json_pack(
         "{s:s, s:I, s:I, s:I, s:I, s:{s:s, s:f}, s:s, s:o, s:{s:I, s:b}, s:{s:s, s:I, s:s}, s:{s:b, s:I}, s:o}",
         "architecture", "encoder", "vocab_size", spar__config_integer(r, "vocab_size", first ? 50265 : 128100), "context",

@@ -69,7 +69,7 @@ bool spar__gguf_can_say(const spar_model *m, const spar__family *family) {
     const json_t *pattern = spar__model_value(ours, "attention.pattern");
     const char *architecture = spar__model_kind(section, "architecture", "decoder");
     bool encoder = !strcmp(architecture, "encoder"), sequence = !strcmp(architecture, "encoder-decoder");
-    bool can = section && strcmp(scaling, "dynamic") != 0 && !json_is_array(pattern) &&
+    bool can = section && strcmp(scaling, "dynamic") != 0 && strcmp(scaling, "longrope") != 0 && !json_is_array(pattern) &&
                strcmp(spar__model_kind(ours, "architecture", "decoder"), architecture) == 0;
     can = can && head_is_known(ours, encoder, sequence) && (!sequence || activation_is_known(ours));
     if (can) {

@@ -25,6 +25,7 @@ static json_t *read(spar__config_reader *r) {
     int64_t d = spar__config_integer(r, spar__config_either(r, "n_embd", "hidden_size"), 4096);
     int64_t heads = spar__config_integer(r, spar__config_either(r, "n_head", "num_attention_heads"), 16);
     int64_t head_dim = heads ? d / heads : 0, turned = spar__config_integer(r, "rotary_dim", 64);
+    spar__config_only(r, "rotary", true, true);
     bool tied = spar__config_bool(r, "tie_word_embeddings", false);
     return json_pack(
         "{s:s, s:I, s:I, s:I, s:I, s:{s:s, s:f}, s:s, s:{s:s, s:s, s:f}, s:{s:I, s:b, s:b, s:s}, s:s, "

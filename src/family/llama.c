@@ -25,6 +25,7 @@ json_t *spar__llama_read(spar__config_reader *r, const spar__llama_defaults *o) 
     int64_t context = spar__config_integer(r, "max_position_embeddings", o->context);
     bool bias = spar__config_bool(r, "attention_bias", o->attention_bias);
     bool tied = spar__config_bool(r, "tie_word_embeddings", false);
+    spar__config_only(r, "rope_interleaved", false, false);
     json_t *position = spar__config_rope(r, o->base, o->fraction > 0 ? o->fraction : 1, o->pairs ? o->pairs : "halves");
     if (strcmp(spar__model_kind(position, "scaling", "none"), "dynamic") == 0) {
         json_object_set_new(position, "original_context", json_integer((json_int_t)context));

@@ -56,7 +56,8 @@ static json_t *read(spar__config_reader *r) {
     spar__config_bool(r, "static_position_embeddings", true);
     spar__config_bool(r, "add_bias_logits", false);
     spar__config_bool(r, "normalize_embedding", false);
-    spar__config_bool(r, "extra_pos_embeddings", false);
+    spar__config_value(r, "extra_pos_embeddings");
+    spar__config_value(r, "force_bos_token_to_be_generated");
     json_t *m = json_pack(
         "{s:s, s:I, s:I, s:I, s:I, s:{s:s, s:f}, s:s, s:{s:s, s:b}, s:{s:I}, s:{s:s, s:s}, s:{s:f, s:b}, s:o, s:o, s:{s:s, s:b}}",
         "architecture", "encoder-decoder", "vocab_size", vocabulary, "context",

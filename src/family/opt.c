@@ -33,6 +33,8 @@ static json_t *read(spar__config_reader *r) {
     bool tied = spar__config_bool(r, "tie_word_embeddings", true);
     bool no_final = spar__config_bool(r, "_remove_final_layer_norm", false);
     spar__config_only(r, "layer_norm_elementwise_affine", true, true);
+    spar__config_only(r, "learned_embeddings", true, true);
+    spar__config_only(r, "scale_embeddings", false, false);
     json_t *m = json_pack(
         "{s:s, s:I, s:I, s:I, s:I, s:{s:s, s:f}, s:s, s:{s:s, s:i}, s:{s:I, s:b, s:b, s:s}, s:s, s:{s:s, s:I, s:s, s:b}, "
         "s:s}",

@@ -15,6 +15,7 @@ static const spar__tensor_rule tensors[] = {
 /* Layers from max_window_layers on, or those that layer_types names. */
 static void read_windows(spar__config_reader *r, json_t *m) {
     bool on = spar__config_bool(r, "use_sliding_window", false);
+    spar__config_only(r, "use_mrope", false, false);
     int64_t window = spar__config_integer(r, "sliding_window", 4096);
     int64_t first = spar__config_integer(r, "max_window_layers", 28), layers = spar__model_integer(m, "n_layers", 0);
     const json_t *named = spar__config_value(r, "layer_types");

@@ -98,11 +98,13 @@ static json_t *read(spar__config_reader *r) {
     static const char *const unused[] = {"axial_norm_std", "hash_seed", "chunk_size_lm_head", "chunk_size_feed_forward",
                                          "classifier_dropout", "hidden_dropout_prob", "tie_word_embeddings",
                                          "local_attention_probs_dropout_prob", "lsh_attention_probs_dropout_prob",
-                                         "initializer_range", "use_cache", NULL};
+                                         "initializer_range", "use_cache", "intermediate_size", "type_vocab_size",
+                                         "num_chunks_before", "num_chunks_after", NULL};
     for (const char *const *key = unused; *key; key++) spar__config_value(r, *key);
     json_t *patterns = json_array(), *projections = json_array();
     read_layers(r, patterns, projections);
     spar__config_only(r, "is_decoder", true, false);
+    spar__config_only(r, "sinusoidal_pos_embds", false, false);
     int64_t d = spar__config_integer(r, "hidden_size", 256), layers = (int64_t)json_array_size(patterns);
     if (spar__config_integer(r, "num_hidden_layers", layers) != layers)
         spar__config_fail(r, "num_hidden_layers", "as many as attn_layers");

@@ -17,7 +17,9 @@ static const struct {
                {"attention_factor", "attention_factor"},
                {"mscale", "mscale"},
                {"mscale_all_dim", "mscale_all_dim"},
-               {"truncate", "truncate"}};
+               {"truncate", "truncate"},
+               {"short_factor", "short_factors"},
+               {"long_factor", "long_factors"}};
 enum { N_MEMBERS = sizeof members / sizeof *members };
 
 /* The members of rope_scaling or rope_parameters, each known and of the kind that is asked for. */
@@ -26,7 +28,8 @@ static void read_scaling(spar__config_reader *r, const char *key, const json_t *
     json_t *value;
     json_object_foreach((json_t *)scaling, name, value) {
         bool known = json_is_null(value) || !strcmp(name, "rope_type") || !strcmp(name, "type") ||
-                     !strcmp(name, "rope_theta") || !strcmp(name, "partial_rotary_factor");
+                     !strcmp(name, "rope_theta") || !strcmp(name, "partial_rotary_factor") ||
+                     !strcmp(name, "finetuned");
         for (int i = 0; !known && i < N_MEMBERS; i++)
             if (strcmp(name, members[i].published) == 0) {
                 known = true;
@@ -36,6 +39,16 @@ static void read_scaling(spar__config_reader *r, const char *key, const json_t *
             r->status = spar__fail(SPAR_ERR_UNSUPPORTED, "%s: key '%s': member '%s' is not known", r->path,
                                    key, name);
     }
+}
+
+/* The original context may stand beside the object, and then counts; no factor: the ratio of the contexts. */
+static void complete_scaling(spar__config_reader *r, json_t *out) {
+    int64_t context = spar__config_integer(r, "max_position_embeddings", 0);
+    int64_t original = spar__config_integer(r, "original_max_position_embeddings", 0);
+    if (original) json_object_set_new(out, "original_context", json_integer(original));
+    original = spar__model_integer(out, "original_context", 0);
+    if (original && context && !json_object_get(out, "factor"))
+        json_object_set_new(out, "factor", json_real((double)context / (double)original));
 }
 
 json_t *spar__config_rope(spar__config_reader *r, double base, double fraction, const char *pairs) {
@@ -59,10 +72,14 @@ json_t *spar__config_rope(spar__config_reader *r, double base, double fraction, 
     if (strcmp(pairs, "halves") != 0) json_object_set_new(out, "pairs", json_string(pairs));
     if (scaled) {
         if (strcmp(type, "linear") && strcmp(type, "dynamic") && strcmp(type, "yarn") &&
-            strcmp(type, "llama3"))
-            spar__config_fail(r, key, "a rope_type default, linear, dynamic, yarn or llama3");
+            strcmp(type, "llama3") && strcmp(type, "longrope"))
+            spar__config_fail(r, key, "a rope_type default, linear, dynamic, yarn, llama3 or longrope");
         json_object_set_new(out, "scaling", json_string(type));
         read_scaling(r, key, scaling, out);
+        complete_scaling(r, out);
+        if (strcmp(type, "longrope") == 0 && (!json_is_array(json_object_get(out, "short_factors")) ||
+                                              !json_is_array(json_object_get(out, "long_factors"))))
+            spar__config_fail(r, key, "lists short_factor and long_factor");
     }
     return out;
 }

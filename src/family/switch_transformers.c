@@ -45,6 +45,13 @@ static json_t *read(spar__config_reader *r) {
         spar__config_real(r, "router_jitter_noise", 0.01), "balance", spar__config_real(r, "router_aux_loss_coef", 0.001),
         "z_loss", spar__config_real(r, "router_z_loss_coef", 0.001), "expert", json_deep_copy(dense));
     spar__config_text(r, "router_dtype", "float32");
+    spar__config_value(r, "router_type");
+    spar__config_value(r, "capacity_factor"); /* expert_capacity says it */
+    spar__config_only(r, "is_gated_act", false, false);
+    spar__config_only(r, "batch_prioritized_routing", false, false);
+    if (strncmp(spar__config_text(r, "feed_forward_proj", "relu"), "gated-", 6) == 0)
+        spar__config_fail(r, "feed_forward_proj", "an activation without a gate");
+    if (spar__config_integer(r, "num_selected_experts", 1) != 1) spar__config_fail(r, "num_selected_experts", "1");
     spar__config_bool(r, "router_ignore_padding_tokens", false);
     spar__config_bool(r, "add_router_probs", false);
     spar__config_bool(r, "add_cross_attention", false);

@@ -69,6 +69,21 @@ static spar_status read_ints(const json_t *value, const char *where, const spar_
     return SPAR_OK;
 }
 
+static spar_status read_reals(const json_t *value, const char *where, const spar_option *o, spar_reals *out) {
+    char expected[128];
+    size_t n = json_array_size(value);
+    bool right = json_is_array(value) && n <= SPAR_MOST_REALS;
+    for (size_t i = 0; right && i < n; i++) {
+        const json_t *item = json_array_get(value, i);
+        out->at[i] = json_number_value(item);
+        right = json_is_number(item) && out->at[i] >= o->least && out->at[i] <= o->most;
+    }
+    snprintf(expected, sizeof expected, "a list of at most %d numbers %.12g to %.12g", (int)SPAR_MOST_REALS, o->least,
+             o->most);
+    out->n = right ? (int64_t)n : 0;
+    return right ? SPAR_OK : wrong(where, o, value, expected);
+}
+
 static spar_status read_one(const json_t *value, const char *where, const spar_option *o, void *at) {
     char range[96];
     snprintf(range, sizeof range, "%s %.12g to %.12g",
@@ -77,6 +92,7 @@ static spar_status read_one(const json_t *value, const char *where, const spar_o
     case SPAR_OPTION_KIND: break;
     case SPAR_OPTION_NAME: return read_name(value, where, o, at);
     case SPAR_OPTION_INTS: return read_ints(value, where, o, at);
+    case SPAR_OPTION_REALS: return read_reals(value, where, o, at);
     case SPAR_OPTION_BOOL:
         if (!json_is_boolean(value)) return wrong(where, o, value, "true or false");
         *(bool *)at = json_is_true(value);
@@ -103,6 +119,7 @@ static void set_default(const spar_option *o, void *at) {
     case SPAR_OPTION_BOOL: *(bool *)at = o->fallback != 0; break;
     case SPAR_OPTION_NAME: *(int *)at = (int)o->fallback; break;
     case SPAR_OPTION_KIND: break;
+    case SPAR_OPTION_REALS: ((spar_reals *)at)->n = 0; break;
     case SPAR_OPTION_INTS:
         *(spar_ints *)at = (spar_ints){.n = o->fallback != 0, .at = {(int64_t)o->fallback}};
         break;

@@ -14,6 +14,10 @@ static bool same_option(const spar_option *o, const void *a, const void *b) {
     case SPAR_OPTION_NAME: return *(const int *)a == *(const int *)b;
     case SPAR_OPTION_KIND: return same_choice(a, b);
     case SPAR_OPTION_INTS: return memcmp(a, b, sizeof(spar_ints)) == 0;
+    case SPAR_OPTION_REALS: {
+        const spar_reals *x = a, *y = b;
+        return x->n == y->n && memcmp(x->at, y->at, (size_t)x->n * sizeof *x->at) == 0;
+    }
     }
     return false;
 }

@@ -1,14 +1,15 @@
 /* Rotary positions (Su et al. 2021, arXiv 2104.09864) and the published ways of stretching them:
  * linear (Chen et al. 2023, arXiv 2306.15595), llama3 (Llama 3.1's frequency bands), yarn (Peng et
  * al. 2023, arXiv 2309.00071), dynamic (a sequence longer than the original context enlarges the
- * base; keys that are in a cache already stay as they were turned). Frequency i of n/2 is
- * base^(−2i/n), n the rotated width. */
+ * base; keys that are in a cache already stay as they were turned), longrope (Ding et al. 2024, arXiv
+ * 2402.13753: wavelengths × a factor each, of one list up to the original context, of another beyond it).
+ * Frequency i of n/2 is base^(−2i/n), n the rotated width. */
 #include <math.h>
 
 #include "position/position.h"
 
-enum { NONE, LINEAR, LLAMA3, YARN, DYNAMIC };
-static const char *const scalings[] = {"none", "linear", "llama3", "yarn", "dynamic", NULL};
+enum { NONE, LINEAR, LLAMA3, YARN, DYNAMIC, LONGROPE };
+static const char *const scalings[] = {"none", "linear", "llama3", "yarn", "dynamic", "longrope", NULL};
 enum { HALVES, ADJACENT };
 static const char *const pairings[] = {"halves", "adjacent", NULL};
 
@@ -17,6 +18,7 @@ typedef struct options {
     int64_t original_context;
     int scaling, pairs;
     bool truncate;
+    spar_reals short_factors, long_factors;
 } options;
 
 typedef struct layer {
@@ -24,7 +26,8 @@ typedef struct layer {
     int64_t n, head_dim;
     bool halves;
     const options *options;
-    int64_t original; /* beyond this length dynamic scaling enlarges the base; else INT64_MAX */
+    double size;
+    int64_t original; /* sequences beyond this length have frequencies of their own; else INT64_MAX */
 } layer;
 
 static const spar_option table[] = {
@@ -41,12 +44,15 @@ static const spar_option table[] = {
     {"beta_fast", SPAR_OPTION_REAL, offsetof(options, beta_fast), 32, 1e-3, 1e6, NULL, "yarn"},
     {"beta_slow", SPAR_OPTION_REAL, offsetof(options, beta_slow), 1, 1e-3, 1e6, NULL, "yarn"},
     {"attention_factor", SPAR_OPTION_REAL, offsetof(options, attention_factor), 0, 0, 1e3, NULL,
-     "yarn: factor of sines and cosines; 0 = 0.1·ln(factor) + 1"},
+     "yarn, longrope: factor of sines and cosines; 0 = 0.1·ln(factor) + 1, √(1 + ln(factor)/ln(original_context))"},
     {"mscale", SPAR_OPTION_REAL, offsetof(options, mscale), 0, 0, 1e3, NULL,
      "yarn: with mscale_all_dim, the ratio of two such factors instead"},
     {"mscale_all_dim", SPAR_OPTION_REAL, offsetof(options, mscale_all), 0, 0, 1e3, NULL, "yarn"},
     {"truncate", SPAR_OPTION_BOOL, offsetof(options, truncate), 1, 0, 1, NULL,
      "yarn: the range of mixed dimensions ends at whole ones"},
+    {"short_factors", SPAR_OPTION_REALS, offsetof(options, short_factors), 0, 1e-6, 1e9, NULL,
+     "longrope: one for each pair, of sequences within the original context"},
+    {"long_factors", SPAR_OPTION_REALS, offsetof(options, long_factors), 0, 1e-6, 1e9, NULL, "longrope: of longer ones"},
     {0}};
 
 /* The dimension whose wavelength makes `turns` turns over the original context. */
@@ -57,6 +63,7 @@ static double dimension_of(const options *o, double n, double context, double tu
 static double frequency(const options *o, int64_t i, int64_t n, double context) {
     double f = pow(o->base, -2.0 * (double)i / (double)n);
     if (o->scaling == LINEAR) return f / o->factor;
+    if (o->scaling == LONGROPE) return f / o->short_factors.at[i];
     if (o->scaling == LLAMA3) {
         double wave = 2 * M_PI / f;
         if (wave < context / o->high) return f;
@@ -79,9 +86,10 @@ static double frequency(const options *o, int64_t i, int64_t n, double context) 
 /* yarn's factor of sines and cosines. */
 static double grown(double factor, double mscale) { return factor <= 1 ? 1 : 0.1 * mscale * log(factor) + 1; }
 
-static double size_of(const options *o) {
-    if (o->scaling != YARN) return 1;
+static double size_of(const options *o, double context) {
+    if (o->scaling != YARN && o->scaling != LONGROPE) return 1;
     if (o->attention_factor > 0) return o->attention_factor;
+    if (o->scaling == LONGROPE) return o->factor <= 1 ? 1 : sqrt(1 + log(o->factor) / log(context));
     if (o->mscale > 0 && o->mscale_all > 0) return grown(o->factor, o->mscale) / grown(o->factor, o->mscale_all);
     return grown(o->factor, 1);
 }
@@ -95,9 +103,13 @@ static spar_status prepare(const spar__shape *s, const void *opts, void *self) {
                           "model.position: %lld of %lld elements of a head turn, expected an even number",
                           (long long)l.n, (long long)s->head_dim);
     double context = (double)(o->original_context ? o->original_context : s->context);
-    double size = size_of(o);
-    if (o->scaling == DYNAMIC) l.original = (int64_t)context;
     int64_t half = l.n / 2;
+    if (o->scaling == LONGROPE && (o->short_factors.n != half || o->long_factors.n != half))
+        return spar__fail(SPAR_ERR_CONFIG,
+                          "model.position: %lld short_factors and %lld long_factors, expected %lld of each",
+                          (long long)o->short_factors.n, (long long)o->long_factors.n, (long long)half);
+    l.size = size_of(o, context);
+    if (o->scaling == DYNAMIC || o->scaling == LONGROPE) l.original = (int64_t)context;
     l.cosine = spar__array((size_t)(s->context * half), sizeof(real));
     l.sine = spar__array((size_t)(s->context * half), sizeof(real));
     *(layer *)self = l;
@@ -105,8 +117,8 @@ static spar_status prepare(const spar__shape *s, const void *opts, void *self) {
     for (int64_t i = 0; i < half; i++) {
         double f = frequency(o, i, l.n, context);
         for (int64_t p = 0; p < s->context; p++) {
-            l.cosine[p * half + i] = (real)(size * cos((double)p * f));
-            l.sine[p * half + i] = (real)(size * sin((double)p * f));
+            l.cosine[p * half + i] = (real)(l.size * cos((double)p * f));
+            l.sine[p * half + i] = (real)(l.size * sin((double)p * f));
         }
     }
     return SPAR_OK;
@@ -121,6 +133,11 @@ static void release(void *self) {
 /* The frequencies of a sequence of this length. */
 static void frequencies_at(const layer *l, int64_t length, double *out) {
     const options *o = l->options;
+    if (o->scaling == LONGROPE) {
+        const spar_reals *factors = length > l->original ? &o->long_factors : &o->short_factors;
+        for (int64_t i = 0; i < l->n / 2; i++) out[i] = pow(o->base, -2.0 * (double)i / (double)l->n) / factors->at[i];
+        return;
+    }
     double n = (double)l->n, ratio = fmax((double)length / (double)l->original, 1);
     double base = o->base * pow(o->factor * ratio - (o->factor - 1), n > 2 ? n / (n - 2) : 1);
     for (int64_t i = 0; i < l->n / 2; i++) out[i] = pow(base, -2.0 * (double)i / n);
@@ -143,8 +160,8 @@ static spar__tensor *turn_long(spar__pass *pass, const layer *l, spar__tensor *x
             at[r] = (int32_t)r;
             for (int64_t i = 0; i < half; i++) {
                 double angle = (double)rows->positions[r] * frequencies[i];
-                cosine[r * half + i] = (real)cos(angle);
-                sine[r * half + i] = (real)sin(angle);
+                cosine[r * half + i] = (real)(l->size * cos(angle));
+                sine[r * half + i] = (real)(l->size * sin(angle));
             }
         }
     }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -250,6 +251,43 @@ static void test_round_trip(void **state) {
     assert_true(each_case("tests/golden/data/scaling", goes_round) >= 1);
 }
 
+/* ---- Keys of published configurations that change nothing ---- */
+
+static void knows_keys(const example *c) {
+    char name[32], folder[PATH], path[PATH + 32], weights[PATH + 32], file[PATH];
+    json_t *config, *keys;
+    snprintf(path, sizeof path, "%s/config.json", c->model);
+    if (!spar__file_exists(path)) return;
+    assert_int_equal(spar__json_read(path, &config), SPAR_OK);
+    assert_int_equal(spar__json_read("tests/golden/data/hf/published_keys.json", &keys), SPAR_OK);
+    json_t *more = json_object_get(keys, json_string_value(json_object_get(config, "model_type")));
+    if (!more) fail_msg("%s: no keys", c->model);
+    int64_t heads = json_integer_value(json_object_get(config, "num_attention_heads"));
+    if (json_object_get(more, "attention_head_size") && heads)
+        json_object_set_new(more, "attention_head_size",
+                            json_integer(json_integer_value(json_object_get(config, "hidden_size")) / heads));
+    json_object_update_missing(config, more);
+    snprintf(name, sizeof name, "keys%d", rounds++);
+    snprintf(folder, sizeof folder, "%s", scratch(name));
+    assert_int_equal(mkdir(folder, 0700), 0);
+    snprintf(path, sizeof path, "%s/config.json", folder);
+    assert_int_equal(json_dump_file(config, path, 0), 0);
+    snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    snprintf(weights, sizeof weights, "%s/model.safetensors", c->model);
+    assert_non_null(realpath(weights, file));
+    assert_int_equal(symlink(file, path), 0);
+    spar_model *m;
+    expect_ok(spar_model_open(folder, &m), c->model);
+    spar_model_free(m);
+    json_decref(config);
+    json_decref(keys);
+}
+
+static void test_published_keys(void **state) {
+    (void)state;
+    assert_true(each_case("tests/golden/data/hf", knows_keys) >= 28);
+}
+
 /* ---- Training from published weights ---- */
 
 static void set(spar_config *config, const char *key, const json_t *value) {
@@ -463,7 +501,8 @@ static void test_written_whole(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_reference),  cmocka_unit_test(test_reference_gguf),
-                                       cmocka_unit_test(test_round_trip), cmocka_unit_test(test_training),
-                                       cmocka_unit_test(test_refused), cmocka_unit_test(test_special_tokens),    cmocka_unit_test(test_written_whole)};
+                                       cmocka_unit_test(test_round_trip), cmocka_unit_test(test_published_keys),
+                                       cmocka_unit_test(test_training), cmocka_unit_test(test_refused),
+                                       cmocka_unit_test(test_special_tokens), cmocka_unit_test(test_written_whole)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

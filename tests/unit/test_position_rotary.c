@@ -49,6 +49,12 @@ static const struct {
     {"{'scaling':'dynamic','base':10000,'factor':4,'original_context':1024,"
      "'fraction':0.4}",
      80, 2049, 1, {1, 0.505102336, 0.0650904924, 0.00423677219, 0.000275773578, 3.55378252e-05}},
+    {"{'scaling':'longrope','base':10000,'factor':4,'original_context':1024,"
+     "'short_factors':[1,1.05,1.1,1.2,1.5,2],'long_factors':[1,1.5,2.5,4,8,16]}",
+     12, 1000, 1.09544512, {1, 0.205184266, 0.205184266, 0.00833333284, 0.00143628952, 0.000232079474}},
+    {"{'scaling':'longrope','base':10000,'factor':4,'original_context':1024,'attention_factor':1.1,"
+     "'short_factors':[1,1.05,1.1,1.2,1.5,2],'long_factors':[1,1.5,2.5,4,8,16]}",
+     12, 1500, 1.1, {1, 0.14362897, 0.14362897, 0.00249999994, 0.000269304292, 2.90099342e-05}},
 };
 
 static const spar__position_kind *rotary(void) {
@@ -60,7 +66,7 @@ static const spar__position_kind *rotary(void) {
 }
 
 static json_t *parse(const char *text) {
-    char copy[256];
+    char copy[320];
     snprintf(copy, sizeof copy, "%s", text);
     for (char *c = copy; *c; c++)
         if (*c == '\'') *c = '"';
