@@ -3,7 +3,9 @@
  * Keys are gathered in blocks into the workspace, so the arithmetic is small dense products:
  *     S = q·Kᵀ·scale + bias, masked;  P = exp(S − m);  out = out·exp(m_old − m) + P·V
  * and backward, with P = exp(S − lse) and dP = dout·Vᵀ:
- *     dV += Pᵀ·dout;  dS = P∘(dP − delta);  dq += scale·dS·K;  dK += scale·dSᵀ·q */
+ *     dV += Pᵀ·dout;  dS = P∘(dP − delta);  dq += scale·dS·K;  dK += scale·dSᵀ·q
+ * A row sees one stretch of a block's keys. Products take the stretch that some row of their group of rows sees,
+ * so a block at a pattern's edge costs about what is seen of it; what is left out are zeros of P and dS. */
 #include "kernel/isa/functions.h"
 #include "kernel/isa/vec.h"
 
@@ -29,6 +31,8 @@ typedef struct workspace {
     int64_t d, dv_width; /* padded widths */
     int64_t place[KEYS]; /* where the block's keys stand in the tile's runs */
     int64_t at[KEYS];    /* their positions */
+    int from[QUERIES], to[QUERIES];   /* of the block's keys, those that a row sees */
+    int begin[QUERIES], end[QUERIES]; /* those that its group of rows sees, widened to multiples of 16 */
 } workspace;
 
 static size_t lay_out(workspace *w, real *memory, int64_t head_dim, int64_t value_dim, bool backward) {
@@ -55,14 +59,14 @@ static size_t lay_out(workspace *w, real *memory, int64_t head_dim, int64_t valu
     return used * sizeof(real);
 }
 
-/* ---- The small product: C[m, n] += A·B with A[i, l] = a[i·a_row + l·a_step] broadcast, B and C in rows of
- * n, a multiple of 16 ---- */
+/* ---- The small product: columns [from, to) of C[m, n] += A·B with A[i, l] = a[i·a_row + l·a_step] broadcast, B
+ * and C in rows of n; from and to multiples of 16 ---- */
 
-SPAR__INLINE void product_rows(int rows, int64_t n, int64_t depth, const real *a, int64_t a_row,
-                               int64_t a_step, const real *b, real *c) {
-    for (int64_t j = 0; j < n; j += 2 * SPAR__LANES) {
+SPAR__INLINE void product_rows(int rows, int64_t from, int64_t to, int64_t n, int64_t depth, const real *a,
+                               int64_t a_row, int64_t a_step, const real *b, real *c) {
+    for (int64_t j = from; j < to; j += 2 * SPAR__LANES) {
         vec sum[ROWS][2];
-        bool two = j + 2 * SPAR__LANES <= n;
+        bool two = j + 2 * SPAR__LANES <= to;
         for (int i = 0; i < rows; i++) {
             sum[i][0] = vec_load(c + i * n + j);
             sum[i][1] = two ? vec_load(c + i * n + j + SPAR__LANES) : vec_all(0);
@@ -91,11 +95,42 @@ SPAR__INLINE void product_rows(int rows, int64_t n, int64_t depth, const real *a
     }
 }
 
-static void product(int64_t m, int64_t n, int64_t depth, const real *a, int64_t a_row, int64_t a_step,
-                    const real *b, real *c) {
-    int64_t i = 0;
-    for (; i + ROWS <= m; i += ROWS) product_rows(ROWS, n, depth, a + i * a_row, a_row, a_step, b, c + i * n);
-    for (; i < m; i++) product_rows(1, n, depth, a + i * a_row, a_row, a_step, b, c + i * n);
+SPAR__INLINE void product_group(int rows, int64_t from, int64_t to, int64_t n, int64_t depth, const real *a,
+                                int64_t a_row, int64_t a_step, const real *b, real *c) {
+    if (depth <= 0) return;
+    if (rows == ROWS) product_rows(ROWS, from, to, n, depth, a, a_row, a_step, b, c);
+    else product_rows(1, from, to, n, depth, a, a_row, a_step, b, c);
+}
+
+/* Of m rows, those that go together from row i on. */
+static int group_at(int64_t i, int64_t m) { return i + ROWS <= m ? ROWS : 1; }
+
+/* C[m, KEYS] += A·B, the columns that are seen; rows of A are `depth` long. */
+static void product_columns(const workspace *w, int m, int64_t depth, const real *a, const real *b, real *c) {
+    for (int i = 0, g; i < m; i += g) {
+        g = group_at(i, m);
+        product_group(g, w->begin[i], w->end[i], KEYS, depth, a + i * depth, depth, 1, b, c + i * KEYS);
+    }
+}
+
+/* C[m, width] += A[m, KEYS]·B, over the n keys that are seen. */
+static void product_keys(const workspace *w, int m, int n, int64_t width, const real *a, const real *b, real *c) {
+    for (int i = 0, g; i < m; i += g) {
+        g = group_at(i, m);
+        int from = w->begin[i], to = w->end[i] < n ? w->end[i] : n;
+        product_group(g, 0, width, width, to - from, a + i * KEYS + from, KEYS, 1, b + from * width, c + i * width);
+    }
+}
+
+/* C[n, width] += A[m, KEYS]ᵀ·B, over the rows that see any of a group of keys. */
+static void product_queries(const workspace *w, int m, int n, int64_t width, const real *a, const real *b, real *c) {
+    for (int k = 0, g; k < n; k += g) {
+        g = group_at(k, n);
+        int from = 0, to = m;
+        while (from < m && (w->end[from] <= k || w->begin[from] >= k + g)) from++;
+        while (to > from && (w->end[to - 1] <= k || w->begin[to - 1] >= k + g)) to--;
+        product_group(g, 0, width, width, to - from, a + from * KEYS + k, 1, KEYS, b + from * width, c + k * width);
+    }
 }
 
 /* ---- Gathering ---- */
@@ -173,6 +208,35 @@ static int next_keys(const spar__attention_args *a, const spar_tile *t, cursor *
     return n;
 }
 
+/* The first of the block's n places from `least` on; `near` is where it was for the row before. */
+static int place_from(const workspace *w, int n, int64_t least, int near) {
+    while (near < n && w->place[near] < least) near++;
+    while (near > 0 && w->place[near - 1] >= least) near--;
+    return near;
+}
+
+/* Which of the block's n keys each row sees, and each group of rows. */
+static void find_seen(const spar__attention_args *a, const spar_tile *t, workspace *w, int n) {
+    int m = t->n_queries, from = 0, to = 0;
+    for (int i = 0; i < m; i++) {
+        int64_t low = t->low[i], first = a->first && !a->k_order ? a->first[query_row(a, t, i)] : low;
+        w->from[i] = from = place_from(w, n, first > low ? first : low, from);
+        w->to[i] = to = place_from(w, n, t->high[i], to);
+    }
+    for (int i = 0, g; i < m; i += g) {
+        int begin = KEYS, end = 0;
+        g = group_at(i, m);
+        for (int k = i; k < i + g; k++) {
+            if (w->from[k] >= w->to[k]) continue;
+            if (w->from[k] < begin) begin = w->from[k];
+            if (w->to[k] > end) end = w->to[k];
+        }
+        begin = end ? begin / 16 * 16 : 0;
+        end = (end + 15) / 16 * 16;
+        for (int k = i; k < i + g; k++) w->begin[k] = begin, w->end[k] = end;
+    }
+}
+
 static void transpose(real *to, const real *from, int64_t d, int n) {
 #if SPAR__LANES >= 8
     for (int t = 0; n == KEYS && t < KEYS; t += 8)
@@ -220,65 +284,62 @@ static int64_t distance_row(const spar__attention_args *a, int64_t query, int64_
     return a->distance_rows[clamped(query - key + a->distance_zero, a->n_distances)];
 }
 
-static void add_position_scores(const spar__attention_args *a, const workspace *w, int64_t query, int n,
-                                real *s) {
+static void add_position_scores(const spar__attention_args *a, const workspace *w, int i, int64_t query, real *s) {
     const real *of_query = a->q_scores ? a->q_scores + (query - a->q_first) * a->q_scores_stride : NULL;
-    for (int c = 0; c < n; c++) {
+    for (int c = w->from[i]; c < w->to[i]; c++) {
         int64_t r = distance_row(a, query, w->at[c]);
         if (of_query) s[c] += of_query[r];
         if (a->k_scores) s[c] += a->k_scores[row_of(a, w->at[c]) * a->k_scores_stride + r];
     }
 }
 
-/* Adds the bias to a row of scores and masks what the query does not see, padding included. */
-static void mask_row(const spar__attention_args *a, const spar_tile *t, const workspace *w, int i, int n,
-                     real *s) {
-    int64_t query = query_position(a, t, i), low = t->low[i], high = t->high[i];
-    int64_t first = a->first ? a->first[query - a->q_first] : 0;
-    if (first > low && !a->k_order) low = first;
+/* Adds the bias to a row of scores and masks what the query does not see of what its group does. */
+static void mask_row(const spar__attention_args *a, const spar_tile *t, const workspace *w, int i, real *s) {
+    int64_t query = query_position(a, t, i);
+    int from = w->from[i], to = w->to[i];
     if (a->bias)
-        for (int c = 0; c < n; c++) {
+        for (int c = from; c < to; c++) {
             int64_t at = query - w->at[c] + a->bias_zero;
             at = at < 0 ? 0 : at >= a->n_bias ? a->n_bias - 1 : at;
             s[c] += a->bias[at];
         }
-    if (a->distance_rows) add_position_scores(a, w, query, n, s);
-    if (w->place[0] < low || w->place[n - 1] >= high || n < KEYS)
-        for (int c = 0; c < KEYS; c++)
-            s[c] = c < n && w->place[c] >= low && w->place[c] < high ? s[c] : -INFINITY;
-    if (a->k_order)
-        for (int c = 0; c < n; c++)
-            if (w->at[c] == query || w->at[c] < first || (a->order_causal && w->at[c] > query)) s[c] = -INFINITY;
+    if (a->distance_rows) add_position_scores(a, w, i, query, s);
+    if (from > w->begin[i] || to < w->end[i])
+        for (int c = w->begin[i]; c < w->end[i]; c++) s[c] = c >= from && c < to ? s[c] : -INFINITY;
+    if (!a->k_order) return;
+    int64_t first = a->first ? a->first[query - a->q_first] : 0;
+    for (int c = from; c < to; c++)
+        if (w->at[c] == query || w->at[c] < first || (a->order_causal && w->at[c] > query)) s[c] = -INFINITY;
 }
 
 static void scores(const spar__attention_args *a, const spar_tile *t, workspace *w, int n) {
     transpose(w->kt, w->k, w->d, n);
     memset(w->s, 0, (size_t)t->n_queries * KEYS * sizeof *w->s);
-    product(t->n_queries, KEYS, w->d, w->q, w->d, 1, w->kt, w->s);
-    for (int i = 0; i < t->n_queries; i++) mask_row(a, t, w, i, n, w->s + i * KEYS);
+    product_columns(w, t->n_queries, w->d, w->q, w->kt, w->s);
+    for (int i = 0; i < t->n_queries; i++) mask_row(a, t, w, i, w->s + i * KEYS);
 }
 
 /* For few queries packing does not pay: each key's row is read once, for all of them. */
-static void scores_of_few(const spar__attention_args *a, const spar_tile *t, workspace *w, int n) {
+static void scores_of_few(const spar__attention_args *a, const spar_tile *t, workspace *w) {
     for (int i = 0; i < t->n_queries; i++) {
         real *s = w->s + i * KEYS;
-        for (int c = 0; c < n; c++) {
+        for (int c = w->from[i]; c < w->to[i]; c++) {
             vec sum = vec_all(0);
             for (int64_t j = 0; j < w->d; j += SPAR__LANES)
                 sum += vec_load(w->q + i * w->d + j) * vec_load(w->k + c * w->d + j);
             s[c] = vec_sum(sum);
         }
-        for (int c = n; c < KEYS; c++) s[c] = 0;
-        mask_row(a, t, w, i, n, s);
+        mask_row(a, t, w, i, s);
     }
 }
 
 /* ---- Forward ---- */
 
-/* s becomes P; the row of out is brought to the new maximum. */
-static void soften(real *s, real *o, int64_t width, real *m, real *l) {
-    vec tops = vec_load(s);
-    for (int c = SPAR__LANES; c < KEYS; c += SPAR__LANES) tops = vec_max(vec_load(s + c), tops);
+/* s becomes P in columns [begin, end); the row of out is brought to the new maximum. */
+static void soften(real *s, int begin, int end, real *o, int64_t width, real *m, real *l) {
+    if (begin >= end) return;
+    vec tops = vec_load(s + begin);
+    for (int c = begin + SPAR__LANES; c < end; c += SPAR__LANES) tops = vec_max(vec_load(s + c), tops);
     real top = vec_top(tops);
     if (top > *m) {
         real shrink = real_exp(*m - top);
@@ -287,9 +348,10 @@ static void soften(real *s, real *o, int64_t width, real *m, real *l) {
         *m = top;
     }
     real base = *m;
-    for (int c = 0; c < KEYS; c++) s[c] = real_exp(s[c] - base);
-    vec sum = vec_load(s);
-    for (int c = SPAR__LANES; c < KEYS; c += SPAR__LANES) sum += vec_load(s + c);
+    for (int c = begin; c < end; c += 16)
+        for (int k = c; k < c + 16; k++) s[k] = real_exp(s[k] - base);
+    vec sum = vec_load(s + begin);
+    for (int c = begin + SPAR__LANES; c < end; c += SPAR__LANES) sum += vec_load(s + c);
     *l += vec_sum(sum);
 }
 
@@ -322,13 +384,14 @@ static void attend(const spar__attention_args *a, const spar_tile *t, void *memo
     cursor c = begin_keys(a, t);
     for (int n; (n = next_keys(a, t, &c, &w));) {
         gather(a, &w, n);
-        if (t->n_queries < FEW) scores_of_few(a, t, &w, n);
+        find_seen(a, t, &w, n);
+        if (t->n_queries < FEW) scores_of_few(a, t, &w);
         else scores(a, t, &w, n);
         for (int i = 0; i < t->n_queries; i++) {
             int64_t row = query_row(a, t, i);
-            soften(w.s + i * KEYS, w.o + i * w.dv_width, w.dv_width, &a->m[row], &a->l[row]);
+            soften(w.s + i * KEYS, w.begin[i], w.end[i], w.o + i * w.dv_width, w.dv_width, &a->m[row], &a->l[row]);
         }
-        product(t->n_queries, w.dv_width, n, w.s, KEYS, 1, w.v, w.o);
+        product_keys(&w, t->n_queries, n, w.dv_width, w.s, w.v, w.o);
     }
     finish_rows(a, t, &w);
 }
@@ -343,29 +406,30 @@ static void load_backward(const spar__attention_args *a, const spar_tile *t, wor
     memset(w->dq, 0, (size_t)(t->n_queries * w->d) * sizeof(real));
 }
 
-static void position_scores_back(const spar__attention_args *a, const workspace *w, int64_t query, int n,
+static void position_scores_back(const spar__attention_args *a, const workspace *w, int i, int64_t query,
                                  const real *ds) {
-    for (int c = 0; c < n; c++) {
+    for (int c = w->from[i]; c < w->to[i]; c++) {
         int64_t r = distance_row(a, query, w->at[c]);
         if (a->dq_scores) a->dq_scores[(query - a->q_first) * a->q_scores_stride + r] += ds[c];
         if (a->dk_scores) a->dk_scores[w->at[c] * a->k_scores_stride + r] += ds[c];
     }
 }
 
-/* s becomes P and ds, which holds dP, becomes dS. */
-static void differentiate(const spar__attention_args *a, const spar_tile *t, workspace *w, int n) {
+/* s becomes P and ds, which holds dP, becomes dS; columns that a row's group does not see stay 0. */
+static void differentiate(const spar__attention_args *a, const spar_tile *t, workspace *w) {
     for (int i = 0; i < t->n_queries; i++) {
         int64_t row = query_row(a, t, i), query = row + a->q_first;
         real *s = w->s + i * KEYS, *ds = w->ds + i * KEYS, lse = a->lse[row], delta = a->delta[row];
-        for (int c = 0; c < KEYS; c++) {
-            s[c] = real_exp(s[c] - lse);
-            ds[c] = s[c] * (ds[c] - delta);
-        }
-        for (int c = 0; a->dbias && c < n; c++) {
+        for (int c = w->begin[i]; c < w->end[i]; c += 16)
+            for (int k = c; k < c + 16; k++) {
+                s[k] = real_exp(s[k] - lse);
+                ds[k] = s[k] * (ds[k] - delta);
+            }
+        for (int c = w->from[i]; a->dbias && c < w->to[i]; c++) {
             int64_t at = query - w->at[c] + a->bias_zero;
             a->dbias[at < 0 ? 0 : at >= a->n_bias ? a->n_bias - 1 : at] += ds[c];
         }
-        if (a->dq_scores || a->dk_scores) position_scores_back(a, w, query, n, ds);
+        if (a->dq_scores || a->dk_scores) position_scores_back(a, w, i, query, ds);
     }
 }
 
@@ -386,16 +450,17 @@ static void attend_back(const spar__attention_args *a, const spar_tile *t, void 
     int m = t->n_queries;
     for (int n; (n = next_keys(a, t, &c, &w));) {
         gather(a, &w, n);
+        find_seen(a, t, &w, n);
         scores(a, t, &w, n);
         transpose(w.vt, w.v, w.dv_width, n);
         memset(w.ds, 0, (size_t)m * KEYS * sizeof(real));
-        product(m, KEYS, w.dv_width, w.dout, w.dv_width, 1, w.vt, w.ds);
-        differentiate(a, t, &w, n);
+        product_columns(&w, m, w.dv_width, w.dout, w.vt, w.ds);
+        differentiate(a, t, &w);
         memset(w.dk, 0, (size_t)(n * w.d) * sizeof(real));
         memset(w.dv, 0, (size_t)(n * w.dv_width) * sizeof(real));
-        product(n, w.dv_width, m, w.s, 1, KEYS, w.dout, w.dv);
-        product(n, w.d, m, w.ds, 1, KEYS, w.q, w.dk);
-        product(m, w.d, n, w.ds, KEYS, 1, w.k, w.dq);
+        product_queries(&w, m, n, w.dv_width, w.s, w.dout, w.dv);
+        product_queries(&w, m, n, w.d, w.ds, w.q, w.dk);
+        product_keys(&w, m, n, w.d, w.ds, w.k, w.dq);
         add_rows(a->dk, a->k_stride, w.dk, w.d, w.at, n, a->head_dim);
         add_rows(a->dv, a->v_stride, w.dv, w.dv_width, w.at, n, a->value_dim);
     }
