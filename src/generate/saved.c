@@ -14,7 +14,7 @@
 #include "generate/inside.h"
 #include "op/cache.h"
 
-enum { VERSION = 1, PIECE = 1 << 16, PIECES = 64 };
+enum { VERSION = 2, PIECE = 1 << 16, PIECES = 64 };
 static const char magic[8] = "SPARSESS";
 static const uint64_t read_wholly = (uint64_t)1 << 30; /* bytes of weights; of more, pieces of each tensor count */
 

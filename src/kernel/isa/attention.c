@@ -33,6 +33,7 @@ typedef struct workspace {
     int64_t at[KEYS];    /* their positions */
     int from[QUERIES], to[QUERIES];   /* of the block's keys, those that a row sees */
     int begin[QUERIES], end[QUERIES]; /* those that its group of rows sees, widened to multiples of 16 */
+    const real *k_row[KEYS], *v_row[KEYS]; /* of few queries: in the workspace, or where they are kept */
 } workspace;
 
 static size_t lay_out(workspace *w, real *memory, int64_t head_dim, int64_t value_dim, bool backward) {
@@ -259,6 +260,20 @@ static void gather(const spar__attention_args *a, workspace *w, int n) {
     }
 }
 
+/* As gather, but rows that can be used where they are stay there. */
+static void find_rows(const spar__attention_args *a, workspace *w, int n) {
+    bool k_there = a->kv_type == SPAR__F32 && a->head_dim == w->d;
+    bool v_there = a->kv_type == SPAR__F32 && a->value_dim == w->dv_width;
+    for (int t = 0; t < n; t++) {
+        int64_t row = row_of(a, w->at[t]);
+        real *k = w->k + t * w->d, *v = w->v + t * w->dv_width;
+        if (!k_there) load_row(a, k, a->k, row * a->k_stride, a->head_dim);
+        if (!v_there) load_row(a, v, a->v, row * a->v_stride, a->value_dim);
+        w->k_row[t] = k_there ? (const real *)a->k + row * a->k_stride : k;
+        w->v_row[t] = v_there ? (const real *)a->v + row * a->v_stride : v;
+    }
+}
+
 static void clear_padding(real *rows, int64_t n_rows, int64_t width, int64_t padded_width) {
     if (width == padded_width) return;
     for (int64_t r = 0; r < n_rows; r++)
@@ -326,10 +341,33 @@ static void scores_of_few(const spar__attention_args *a, const spar_tile *t, wor
         for (int c = w->from[i]; c < w->to[i]; c++) {
             vec sum = vec_all(0);
             for (int64_t j = 0; j < w->d; j += SPAR__LANES)
-                sum += vec_load(w->q + i * w->d + j) * vec_load(w->k + c * w->d + j);
+                sum += vec_load(w->q + i * w->d + j) * vec_load(w->k_row[c] + j);
             s[c] = vec_sum(sum);
         }
         mask_row(a, t, w, i, s);
+    }
+}
+
+/* out += P·V, in the order of product_keys. */
+static void values_of_few(const spar_tile *t, const workspace *w, int n) {
+    enum { AT_ONCE = 4 };
+    for (int i = 0; i < t->n_queries; i++) {
+        const real *s = w->s + i * KEYS;
+        real *o = w->o + i * w->dv_width;
+        int from = w->begin[i], to = w->end[i] < n ? w->end[i] : n;
+        int64_t j = 0;
+        for (; j + AT_ONCE * SPAR__LANES <= w->dv_width; j += AT_ONCE * SPAR__LANES) {
+            vec sum[AT_ONCE];
+            for (int q = 0; q < AT_ONCE; q++) sum[q] = vec_load(o + j + q * SPAR__LANES);
+            for (int c = from; c < to; c++)
+                for (int q = 0; q < AT_ONCE; q++) sum[q] += vec_all(s[c]) * vec_load(w->v_row[c] + j + q * SPAR__LANES);
+            for (int q = 0; q < AT_ONCE; q++) vec_store(o + j + q * SPAR__LANES, sum[q]);
+        }
+        for (; j < w->dv_width; j += SPAR__LANES) {
+            vec sum = vec_load(o + j);
+            for (int c = from; c < to; c++) sum += vec_all(s[c]) * vec_load(w->v_row[c] + j);
+            vec_store(o + j, sum);
+        }
     }
 }
 
@@ -382,16 +420,19 @@ static void attend(const spar__attention_args *a, const spar_tile *t, void *memo
     load_queries(a, t, &w);
     begin_rows(a, t, &w);
     cursor c = begin_keys(a, t);
+    bool few = t->n_queries < FEW;
     for (int n; (n = next_keys(a, t, &c, &w));) {
-        gather(a, &w, n);
+        if (few) find_rows(a, &w, n);
+        else gather(a, &w, n);
         find_seen(a, t, &w, n);
-        if (t->n_queries < FEW) scores_of_few(a, t, &w);
+        if (few) scores_of_few(a, t, &w);
         else scores(a, t, &w, n);
         for (int i = 0; i < t->n_queries; i++) {
             int64_t row = query_row(a, t, i);
             soften(w.s + i * KEYS, w.begin[i], w.end[i], w.o + i * w.dv_width, w.dv_width, &a->m[row], &a->l[row]);
         }
-        product_keys(&w, t->n_queries, n, w.dv_width, w.s, w.v, w.o);
+        if (few) values_of_few(t, &w, n);
+        else product_keys(&w, t->n_queries, n, w.dv_width, w.s, w.v, w.o);
     }
     finish_rows(a, t, &w);
 }
