@@ -44,6 +44,16 @@ typedef struct spar__packed_product {
     void (*tile)(const struct spar__tile *tile);
 } spar__packed_product;
 
+/* Products of rows of whole numbers, a scale for each row: kernel/packed.h. NULL in doubles. */
+struct spar__short_tile;
+typedef struct spar__short_product {
+    /* x = scale·out → scale */
+    real (*shorten)(int16_t *out, const real *x, int64_t n);
+    /* n rows of k, an even number, into panels of product.cols rows */
+    void (*pack)(int16_t *to, const int16_t *rows, int64_t k, int64_t n);
+    void (*tile)(const struct spar__short_tile *tile);
+} spar__short_product;
+
 struct spar_tile;            /* spar/pattern.h */
 struct spar__packed_tile;    /* kernel/quant.h */
 
@@ -129,6 +139,7 @@ typedef struct spar__kernels {
                   real eps, real correction1, real correction2, real grad_scale);
 
     spar__packed_product product;
+    spar__short_product shorts;
 
     /* ---- attention over one tile of queries: kernel/attention.h ---- */
     void (*attend)(const struct spar__attention_args *args, const struct spar_tile *tile,

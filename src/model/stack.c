@@ -238,6 +238,12 @@ spar_status spar__model_states_check(const spar_model *m, const struct spar__cac
     return status;
 }
 
+static bool in_blocks(const spar_model *m) {
+    for (int i = 0; i < m->params.n_params; i++)
+        if (spar__type_of(m->params.params[i]->value.type)->block > 1) return true;
+    return false;
+}
+
 static int cached_layers(const spar_model *m, int64_t n_layers) {
     int64_t all = spar__model_last(m)->shape.n_layers;
     return (int)(n_layers && n_layers < all ? n_layers : all);
@@ -249,6 +255,7 @@ spar_status spar__model_cache_part(const spar_model *m, int64_t n_layers, int n_
     SPAR_TRY(describe_cache(m, context, &layers));
     spar_status status = spar__cache_create(cached_layers(m, n_layers), layers, n_slots, rows_of(m, context), max_chunk,
                                             type, out);
+    if (!status && in_blocks(m)) spar__cache_let_round(*out);
     spar__free(layers);
     return status;
 }

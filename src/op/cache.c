@@ -2,9 +2,12 @@
 
 #include <string.h>
 
+/* Rows are cut into parts, a head's each: a slot holds the first parts of all rows, then the second ones …, so that
+ * who reads a head meets its numbers one after the other. */
 typedef struct track {
     char *rows;
     int64_t width, n_rows, ring;
+    int64_t part, parts;
     bool given; /* rows of something else than the sequence */
     spar_key_run columns;
     spar__type type;
@@ -20,15 +23,20 @@ struct spar__cache {
     state *states;
     int n_layers, n_slots;
     int64_t context, max_chunk;
+    bool rounds;
     int64_t *leads; /* [n_slots] */
 };
 
-/* A row of whole blocks, each head's begins one. */
+/* Numbers in whole blocks, as those of each part are. */
 static size_t row_bytes(spar__type type, int64_t width) {
     size_t bytes = 0;
     spar__row_bytes(type, (size_t)width, &bytes);
     return bytes;
 }
+
+static size_t part_bytes(const track *t) { return row_bytes(t->type, t->part); }
+static size_t plane_bytes(const track *t) { return (size_t)t->n_rows * part_bytes(t); }
+static size_t slot_bytes(const track *t) { return (size_t)t->parts * plane_bytes(t); }
 
 /* Rows that columns take in a context. */
 static int64_t column_rows(const spar_key_run *c, int64_t context) {
@@ -46,6 +54,9 @@ static spar__type stored_as(const spar__cache_track *t, spar__type type) {
 
 static track shape_of(const spar__cache_track *t, int64_t context, int64_t max_chunk, spar__type type) {
     track out = {.width = t->width, .n_rows = t->rows ? t->rows : context, .given = t->rows > 0, .type = stored_as(t, type)};
+    bool whole = t->part <= 0 || t->width % t->part;
+    out.part = whole ? t->width : t->part;
+    out.parts = whole ? 1 : t->width / t->part;
     if (t->rows || !t->keep || t->keep > context) return out;
     int64_t ring = t->keep - 1 + max_chunk, columns = column_rows(&t->columns, context);
     if (ring >= context - columns) return out;
@@ -127,6 +138,8 @@ int32_t *spar__cache_state(const spar__cache *c, int layer, int slot) {
 
 int64_t spar__cache_context(const spar__cache *c) { return c->context; }
 int64_t spar__cache_max_chunk(const spar__cache *c) { return c->max_chunk; }
+bool spar__cache_rounds(const spar__cache *c) { return c->rounds; }
+void spar__cache_let_round(spar__cache *c) { c->rounds = true; }
 void spar__cache_lead(spar__cache *c, int slot, int64_t rows) { c->leads[slot] = rows; }
 
 void spar__cache_free(spar__cache *c) {
@@ -142,12 +155,12 @@ void spar__cache_free(spar__cache *c) {
 
 spar__cache_view spar__cache_at(const spar__cache *c, int layer, int index, int slot) {
     const track *t = &c->layers[layer][index];
-    size_t at = (size_t)slot * (size_t)t->n_rows * row_bytes(t->type, t->width);
-    return (spar__cache_view){t->rows + at, t->width, t->ring, t->columns, t->type};
+    return (spar__cache_view){t->rows + (size_t)slot * slot_bytes(t), t->part,    t->parts, plane_bytes(t),
+                              t->ring,                               t->columns, t->type};
 }
 
-static char *row_at(const spar__cache_view *v, int64_t row) {
-    return (char *)v->rows + (size_t)row * row_bytes(v->type, v->stride);
+static char *row_at(const spar__cache_view *v, int64_t part, int64_t row) {
+    return (char *)v->rows + (size_t)part * v->plane_bytes + (size_t)row * row_bytes(v->type, v->stride);
 }
 
 static int64_t row_of(const spar__cache_view *v, int64_t position) {
@@ -166,10 +179,23 @@ void spar__cache_store(spar__cache *c, int layer, int index, int slot, int64_t p
                        const real *rows) {
     spar__cache_view v = spar__cache_at(c, layer, index, slot);
     for (int64_t i = 0; i < count; i++) {
-        int64_t column = column_of(&v, past + i);
-        spar__k()->encode[v.type](row_at(&v, row_of(&v, past + i)), rows + i * v.stride, v.stride);
-        if (column >= 0) spar__k()->encode[v.type](row_at(&v, column), rows + i * v.stride, v.stride);
+        int64_t column = column_of(&v, past + i), row = row_of(&v, past + i);
+        for (int64_t p = 0; p < v.parts; p++, rows += v.stride) {
+            spar__k()->encode[v.type](row_at(&v, p, row), rows, v.stride);
+            if (column >= 0) spar__k()->encode[v.type](row_at(&v, p, column), rows, v.stride);
+        }
     }
+}
+
+/* Rows of a track's slot that hold something. */
+static size_t used_rows(const track *t, int64_t count) {
+    return (size_t)(t->given || t->ring || count > t->n_rows ? t->n_rows : count);
+}
+
+/* The used rows of a slot: every part's between two places, planes so far apart. */
+static void move_rows(const track *t, char *to, size_t to_plane, const char *from, size_t from_plane, int64_t count) {
+    size_t bytes = used_rows(t, count) * part_bytes(t);
+    for (int64_t p = 0; p < t->parts; p++, to += to_plane, from += from_plane) memcpy(to, from, bytes);
 }
 
 void spar__cache_copy(spar__cache *c, int from, int to, int64_t count, bool given) {
@@ -177,9 +203,8 @@ void spar__cache_copy(spar__cache *c, int from, int to, int64_t count, bool give
     c->leads[to] = c->leads[from];
     for (track *t = c->layers[0]; t < c->layers[c->n_layers]; t++) {
         if (t->given && !given) continue;
-        size_t row = row_bytes(t->type, t->width), slot = row * (size_t)t->n_rows;
-        int64_t n = t->given || t->ring || count > t->n_rows ? t->n_rows : count;
-        memcpy(t->rows + (size_t)to * slot, t->rows + (size_t)from * slot, (size_t)n * row);
+        size_t slot = slot_bytes(t), plane = plane_bytes(t);
+        move_rows(t, t->rows + (size_t)to * slot, plane, t->rows + (size_t)from * slot, plane, count);
     }
     for (int i = 0; i < c->n_layers; i++)
         if (c->states[i].size)
@@ -191,8 +216,7 @@ int64_t spar__cache_leads(const spar__cache *c, int slot) { return c->leads[slot
 
 /* Bytes of a track's slot that hold something. */
 static size_t used_bytes(const track *t, int64_t count) {
-    int64_t n = t->given || t->ring || count > t->n_rows ? t->n_rows : count;
-    return (size_t)n * row_bytes(t->type, t->width);
+    return used_rows(t, count) * part_bytes(t) * (size_t)t->parts;
 }
 
 uint64_t spar__cache_slot_bytes(const spar__cache *c, int slot, int64_t count) {
@@ -212,10 +236,11 @@ size_t spar__cache_states_bytes(const spar__cache *c) {
 static void move_slot(const spar__cache *c, int slot, int64_t count, char *at, bool pack) {
     count += c->leads[slot];
     for (track *t = c->layers[0]; t < c->layers[c->n_layers]; t++) {
-        size_t bytes = used_bytes(t, count);
-        char *rows = t->rows + (size_t)slot * (size_t)t->n_rows * row_bytes(t->type, t->width);
-        memcpy(pack ? at : rows, pack ? rows : at, bytes);
-        at += bytes;
+        char *rows = t->rows + (size_t)slot * slot_bytes(t);
+        size_t plane = plane_bytes(t), packed = used_rows(t, count) * part_bytes(t);
+        if (pack) move_rows(t, at, packed, rows, plane, count);
+        else move_rows(t, rows, plane, at, packed, count);
+        at += used_bytes(t, count);
     }
     for (int i = 0; i < c->n_layers; i++) {
         size_t bytes = (size_t)c->states[i].size * sizeof(int32_t);
@@ -234,8 +259,10 @@ void spar__cache_unpack(spar__cache *c, int slot, int64_t count, int64_t leads, 
 
 void spar__cache_load(const spar__cache *c, int layer, int index, int slot, int64_t position, real *row) {
     spar__cache_view v = spar__cache_at(c, layer, index, slot);
-    if (position < 0) memset(row, 0, (size_t)v.stride * sizeof *row);
-    else spar__k()->decode[v.type](row, row_at(&v, row_of(&v, position)), v.stride);
+    for (int64_t p = 0; p < v.parts; p++, row += v.stride) {
+        if (position < 0) memset(row, 0, (size_t)v.stride * sizeof *row);
+        else spar__k()->decode[v.type](row, row_at(&v, p, row_of(&v, position)), v.stride);
+    }
 }
 
 spar_status spar__cache_check(const spar__cache *c, const spar__sequence *s) {

@@ -16,7 +16,7 @@ typedef struct spar__cache_track {
     bool exact;    /* stored as f32, whatever the type of the cache */
     spar_key_run columns; /* older rows that are kept all the same (spar/pattern.h); count 0 = none */
     int64_t rows;  /* that there are, where they are not the sequence's own positions; 0 = they are */
-    int64_t part;  /* numbers that are read at a time (a head), which types in blocks must fit; 0: no such types */
+    int64_t part;  /* numbers that are read at a time (a head), which types in blocks must fit; 0: the row, no such types */
 } spar__cache_track;
 
 /* Where a layer's tracks begin (op/tape.h: pass->track says which are a kind's own). */
@@ -47,8 +47,10 @@ uint64_t spar__cache_plan_bytes(int n_layers, const spar__cache_layer *layers, i
 
 /* The rows of a slot of a track. */
 typedef struct spar__cache_view {
-    void *rows;     /* [ring or context, stride], and behind a ring the columns */
+    void *rows;     /* [parts, ring or context, stride], and behind each ring the columns */
     int64_t stride; /* elements */
+    int64_t parts;  /* of a position's numbers, the width of the track */
+    size_t plane_bytes;
     int64_t ring;   /* position p is row p mod ring; 0 = rows are positions */
     spar_key_run columns; /* position begin + s·step + i is row ring + s·width + i as well */
     spar__type type;
@@ -60,6 +62,9 @@ spar__cache_view spar__cache_at(const spar__cache *cache, int layer, int track, 
 int32_t *spar__cache_state(const spar__cache *cache, int layer, int slot);
 int64_t spar__cache_context(const spar__cache *cache);
 int64_t spar__cache_max_chunk(const spar__cache *cache);
+/* Whether operations on its sequences may round what meets the weights: these are in blocks themselves. */
+bool spar__cache_rounds(const spar__cache *cache);
+void spar__cache_let_round(spar__cache *cache);
 /* So many of a slot's first rows are not the sequence's own: spar__cache_copy's count is of those after them. */
 void spar__cache_lead(spar__cache *cache, int slot, int64_t rows);
 

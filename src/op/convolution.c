@@ -159,14 +159,15 @@ static void back(spar__pass *pass, void *arguments) {
 
 /* A token or a few: what module s sees of a tap's row begins `in` behind what its neighbour sees, so rows with zeros
  * at both ends need not be laid out. */
-static void forward_few(spar__pass *pass, const layer *l) {
-    int64_t rows = l->x->rows, reach = (l->width - 1) / 2 * l->in, cols = l->modules * l->in;
+static void forward_few(spar__pass *pass, const layer *l, int64_t begin, int64_t rows) {
+    int64_t reach = (l->width - 1) / 2 * l->in, cols = l->modules * l->in;
     int64_t padded = cols + (l->width - 1) * l->in;
     spar__arena_mark mark = spar__arena_here(pass->arena);
-    real *all = spar__take(pass, rows * l->length * padded, sizeof *all), *y = spar__data(l->y);
+    real *all = spar__take(pass, rows * l->length * padded, sizeof *all);
+    real *y = spar__data(l->y) + begin * l->modules * l->out;
     const real **a = spar__take(pass, rows * l->length, sizeof *a);
     for (int64_t i = 0; spar__ok(pass) && i < rows * l->length; i++) {
-        place at = place_of(pass->rows, i / l->length);
+        place at = place_of(pass->rows, begin + i / l->length);
         real *to = all + i * padded;
         const real *row = row_at(pass, l, &at, at.position - (l->length - 1) + i % l->length, to + reach);
         memset(to, 0, (size_t)reach * sizeof *to);
@@ -183,8 +184,9 @@ static void forward_few(spar__pass *pass, const layer *l) {
 }
 
 static void forward(spar__pass *pass, const layer *l) {
-    if (l->x->rows <= spar__few_rows(pass)) {
-        forward_few(pass, l);
+    if (l->x->rows <= spar__few_rows(pass) || spar__rounds(pass)) {
+        for (int64_t r = 0; r < l->x->rows; r += SPAR__TOGETHER)
+            forward_few(pass, l, r, l->x->rows - r < SPAR__TOGETHER ? l->x->rows - r : SPAR__TOGETHER);
         return;
     }
     spar__arena_mark mark = spar__arena_here(pass->arena);

@@ -11,13 +11,20 @@ enum {
     DECODED_AT_ONCE = 512 /* rows of a stored type decoded for one dense product */
 };
 
+/* How many steps of so many bytes a thread takes at a time: few short rows are not worth an agreement. */
+static int steps_at_once(int64_t step_bytes) {
+    enum { BYTES_AT_ONCE = 1 << 15 };
+    return step_bytes < BYTES_AT_ONCE ? (int)(BYTES_AT_ONCE / step_bytes) : 1;
+}
+
 /* Each weight row is read once, at the speed of memory. */
 static void few_rows(spar__tensor *x, spar__tensor *w, real alpha, real beta, real *y) {
     const spar__kernels *k = spar__k();
     size_t row_bytes = 0;
     spar__row_bytes(w->type, (size_t)w->cols, &row_bytes);
     int64_t step = x->rows > 1 ? WEIGHTS_OF_SEVERAL : WEIGHTS_AT_ONCE;
-#pragma omp parallel for schedule(dynamic) if (w->rows * w->cols > 1 << 14)
+    int at_once = steps_at_once(step * (int64_t)row_bytes);
+#pragma omp parallel for schedule(dynamic, at_once) if (w->rows * w->cols > 1 << 14)
     for (int64_t o = 0; o < w->rows; o += step) {
         int64_t n = w->rows - o < step ? w->rows - o : step;
         const char *rows = (const char *)w->data + (size_t)o * row_bytes;
@@ -46,7 +53,8 @@ static void packed_rows(spar__pass *pass, const spar__tensor *x, const spar__ten
     for (int64_t r = 0; r < rows; r++)
         k->pack(packed + (size_t)r * packed_bytes, spar__data(x) + r * n, n);
     if (rows < TILED_ROWS) step = WEIGHTS_AT_ONCE;
-#pragma omp parallel for schedule(dynamic) if (w->rows * n > 1 << 14)
+    int at_once = steps_at_once(step * (int64_t)row_bytes * (rows + 1) / 2);
+#pragma omp parallel for schedule(dynamic, at_once) if (w->rows * n > 1 << 14)
     for (int64_t o = 0; o < w->rows; o += step) {
         int64_t outputs = w->rows - o < step ? w->rows - o : step;
         const char *at = (const char *)w->data + (size_t)o * row_bytes;

@@ -90,21 +90,24 @@ static void back(spar__pass *pass, void *arguments) {
     spar__arena_rewind(pass->arena, mark);
 }
 
-/* A token or a few: D and E are read once, as they are stored. */
-static void forward_few(spar__pass *pass, const layer *l) {
+/* A token or a few, from row `begin`: D and E are read once, as they are stored. */
+static void forward_few(spar__pass *pass, const layer *l, int64_t begin, int64_t rows) {
     const real *a[SPAR__TOGETHER];
-    int64_t rows = l->x->rows, width = l->modules * l->out;
-    for (int64_t r = 0; r < rows; r++) a[r] = spar__data(l->x) + r * l->in;
+    int64_t width = l->modules * l->out;
+    real *y = spar__data(l->y) + begin * width;
+    for (int64_t r = 0; r < rows; r++) a[r] = spar__data(l->x) + (begin + r) * l->in;
     for (int64_t r = 0; l->bias && r < rows; r++)
-        memcpy(spar__data(l->y) + r * width, l->bias->value.data, (size_t)width * sizeof(real));
+        memcpy(y + r * width, l->bias->value.data, (size_t)width * sizeof *y);
     spar__thin_product(pass, &(spar__thin){.groups = rows, .rows = l->modules, .segments = 1, .width = l->in,
                                            .n = l->out, .a = a, .scale = &l->d->value, .w = &l->e->value,
-                                           .add = l->bias, .y = spar__data(l->y)});
+                                           .add = l->bias, .y = y});
 }
 
 static void forward(spar__pass *pass, const layer *l) {
-    if (l->x->rows <= spar__few_rows(pass)) {
-        forward_few(pass, l);
+    int64_t rows = l->x->rows;
+    if (rows <= spar__few_rows(pass) || spar__rounds(pass)) {
+        for (int64_t r = 0; r < rows; r += SPAR__TOGETHER)
+            forward_few(pass, l, r, rows - r < SPAR__TOGETHER ? rows - r : SPAR__TOGETHER);
         return;
     }
     spar__arena_mark mark = spar__arena_here(pass->arena);

@@ -10,6 +10,9 @@ static inline int64_t spar__few_rows(const spar__pass *pass) {
     return pass->training ? 0 : pass->cache ? SPAR__TOGETHER : SPAR__FEW;
 }
 
+/* In sessions, beside weights in blocks, what meets weights is rounded: a row alike, alone or among any number. */
+bool spar__rounds(const spar__pass *pass);
+
 /* Forward and backward of y = x·wᵀ with w [out, in]; alpha and beta as in spar__gemm. */
 /* y [x->rows, out] */
 void spar__times_weight(spar__pass *pass, spar__tensor *x, spar__tensor *w, real alpha, real beta, real *y);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cpu.h"
+#include "kernel/quant.h"
 #include "op/product.h"
 #include "op/sparse_inside.h"
 
@@ -53,16 +54,22 @@ static const real *decoded_half(const stored *w, int64_t neuron, int half, real 
 
 /* ---- Forward ---- */
 
-/* out[i] = W1's column · x of the rows of a run. */
-static void run_dots(const stored *w, int64_t neuron, const real *x, const int32_t *order, int64_t n, bool singly,
-                     real *out, real *scratch) {
+/* out[i] = W1's column · x of the rows of a run, of the chunk's rows from `begin`. */
+static void run_dots(const spar__sparse_pass *s, const stored *w, int64_t neuron, int64_t begin, const int32_t *order,
+                     int64_t n, real *out, real *scratch) {
     const spar__kernels *k = spar__k();
-    if (w->half_bytes && (n < FEW_ROWS || singly)) {
+    const real *x = spar__data(s->x) + begin * w->d;
+    const char *column = half_at(w, neuron, 0);
+    if (s->packed) {
         for (int64_t i = 0; i < n; i++)
-            k->rows_dot[w->type](out + i, half_at(w, neuron, 0), w->row_bytes, x + order[i] * w->d, 1, w->d);
-        return;
+            k->packed_dot[w->type](out + i, column, w->row_bytes,
+                                   s->packed + (size_t)(begin + order[i]) * s->packed_bytes, 1, w->d);
+    } else if (w->half_bytes && (n < FEW_ROWS || s->singly)) {
+        for (int64_t i = 0; i < n; i++)
+            k->rows_dot[w->type](out + i, column, w->row_bytes, x + order[i] * w->d, 1, w->d);
+    } else {
+        k->gather_dot(out, x, w->d, order, n, decoded_half(w, neuron, 0, scratch), w->d);
     }
-    k->gather_dot(out, x, w->d, order, n, decoded_half(w, neuron, 0, scratch), w->d);
 }
 
 static void prefetch_row(const char *row) {
@@ -71,7 +78,6 @@ static void prefetch_row(const char *row) {
 
 static void hidden_of(const spar__sparse_pass *s, const stored *w, spar__sparse_chunk c, int64_t b0, int64_t b1,
                       real *scratch) {
-    const real *x = spar__data(s->x) + c.begin * s->d;
     for (int64_t b = b0; b < b1; b++) {
         int64_t at = spar__sparse_at(s, c, b), first = b * s->o.block;
         const int32_t *choice = s->choice + at;
@@ -79,8 +85,7 @@ static void hidden_of(const spar__sparse_pass *s, const stored *w, spar__sparse_
             end = spar__sparse_run(choice, i, c.rows);
             if (end < c.rows) prefetch_row(half_at(w, first + choice[end], 0));
             else if (b + 1 < b1) prefetch_row(half_at(w, first + s->o.block + choice[c.rows], 0));
-            run_dots(w, first + choice[i], x, s->order + at + i, end - i, s->singly, s->h + at + i,
-                     scratch);
+            run_dots(s, w, first + choice[i], c.begin, s->order + at + i, end - i, s->h + at + i, scratch);
         }
         for (int64_t i = at; i < at + c.rows; i++) s->h[i] = s->h[i] > 0 ? s->h[i] : 0;
     }
@@ -150,10 +155,24 @@ static void choose_all(spar__pass *pass, spar__sparse_pass *s, const stored *w) 
     spar__arena_rewind(pass->arena, mark);
 }
 
+/* In sessions rows are packed to 8 bits, as for other products with weights in blocks (op/linear.c). */
+static void pack_rows(spar__pass *pass, spar__sparse_pass *s, const stored *w) {
+    s->packed = NULL;
+    if (!pass->cache || pass->training || !w->half_bytes || !spar__k()->packed_dot[w->type]) return;
+    s->packed_bytes = spar__packed_bytes(s->d);
+    char *packed = spar__take(pass, s->rows, s->packed_bytes);
+    if (!packed) return;
+#pragma omp parallel for schedule(static) if (s->rows > 1)
+    for (int64_t r = 0; r < s->rows; r++)
+        spar__k()->pack(packed + (size_t)r * s->packed_bytes, spar__data(s->x) + r * s->d, s->d);
+    s->packed = packed;
+}
+
 void spar__sparse_hard(spar__pass *pass, spar__sparse_pass *s) {
     stored w = stored_of(s);
     s->singly = s->rows <= spar__few_rows(pass);
-    choose_all(pass, s, &w);
+    pack_rows(pass, s, &w);
+    if (spar__ok(pass)) choose_all(pass, s, &w);
     if (!s->hard || !spar__ok(pass)) return;
     spar__arena_mark mark = spar__arena_here(pass->arena);
     real *scratch = spar__take(pass, spar__threads() * 2 * s->d, sizeof *scratch);

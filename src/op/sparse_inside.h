@@ -17,6 +17,8 @@ typedef struct spar__sparse_pass {
     int64_t rows, d, d_ff, blocks;
     bool hard, straight; /* straight: the gradient of the choice goes through to m */
     bool singly;         /* rows are few: each has the bits that it has alone */
+    const char *packed;  /* x in 8 bits for weights in blocks, packed_bytes a row; or NULL */
+    size_t packed_bytes;
     bool gate;           /* hidden values are multiplied by m of the choice … */
     bool gate_moves;     /* … which gets a gradient for it */
     real factor;         /* and by this */

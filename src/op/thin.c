@@ -1,16 +1,17 @@
 /* Products of a token's modules, or a few tokens', with stored weights. The sum over k is cut into units of a size
  * that the shape alone decides: each decodes and packs its columns of the weights, which stay in the cache for all
- * rows, and is made by one thread; the units' sums are added in their order. While a slice is multiplied, the next one is
+ * rows, and is made by one thread; the units' sums are added in their order. In sessions with weights in blocks, slices are rounded to 12 bits (kernel/isa/short.c). While a slice is multiplied, the next one is
  * on its way from memory: its pieces of rows are too short for the processor to see them coming. */
 #include <omp.h>
 #include <string.h>
 
 #include "base/cpu.h"
 #include "kernel/packed.h"
+#include "op/cache.h"
 #include "op/product.h"
 
 enum {
-    DEPTH = 256,     /* columns of the weights that are packed at once: a multiple of every type's block */
+    DEPTH = SPAR__SHORT_DEPTH, /* columns of the weights that are packed at once: a multiple of every type's block */
     MOST_UNITS = 16, /* of the sum over k */
     BAND = 96,       /* scaled rows at once */
     SERIAL = 1 << 15 /* multiplications that one thread does alone */
@@ -19,16 +20,21 @@ enum {
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+bool spar__rounds(const spar__pass *pass) {
+    return pass->cache && !pass->training && spar__cache_rounds(pass->cache) && spar__k()->shorts.tile;
+}
+
 /* How the work is cut: a unit is a range of columns of one segment, and of outputs. */
 typedef struct cut {
     int64_t per_segment, width; /* ranges of columns */
     int64_t ranges, outputs;    /* of outputs */
     int64_t sums;               /* of an output: ranges of columns in all */
     int64_t depth;              /* of a slice */
+    bool shorts;                /* in whole numbers */
     size_t row_bytes, scale_bytes;
 } cut;
 
-static cut cut_of(const spar__thin *t) {
+static cut cut_of(const spar__pass *pass, const spar__thin *t) {
     int64_t step = spar__type_of(t->w->type)->block, whole = t->segments * t->width;
     if (t->scale) step = step > spar__type_of(t->scale->type)->block ? step : spar__type_of(t->scale->type)->block;
     int64_t most = ceil_div(MOST_UNITS, t->segments), cols = spar__k()->product.cols;
@@ -40,13 +46,17 @@ static cut cut_of(const spar__thin *t) {
     c.ranges = c.sums >= MOST_UNITS || t->scale ? 1 : least(ceil_div(MOST_UNITS, c.sums), ceil_div(t->n, cols));
     c.outputs = ceil_div(ceil_div(t->n, c.ranges), cols) * cols;
     c.ranges = ceil_div(t->n, c.outputs);
+    c.shorts = spar__rounds(pass);
     spar__row_bytes(t->w->type, (size_t)whole, &c.row_bytes);
     if (t->scale) spar__row_bytes(t->scale->type, (size_t)t->width, &c.scale_bytes);
     return c;
 }
 
+/* Of a thread: panels of the weights, decoded rows of one, scaled rows of A; or all of it in whole numbers. */
 typedef struct workspace {
     real *panels, *decoded, *scaled;
+    int16_t *short_panels, *short_rows;
+    real *panel_scales, *row_scales;
 } workspace;
 
 static size_t size_of(spar__type type, int64_t n) {
@@ -58,6 +68,16 @@ static const char *element(const char *row, spar__type type, int64_t i) { return
 static void prefetch_rows(const char *row, size_t row_bytes, int64_t n, size_t bytes) {
     for (int64_t i = 0; i < n; i++, row += row_bytes)
         for (size_t b = 0; b < bytes; b += 64) __builtin_prefetch(row + b);
+}
+
+static int64_t even(int64_t n) { return n + (n & 1); }
+
+/* n rows of k numbers, `stride` apart, as whole ones. */
+static void shorten_rows(const real *rows, int64_t stride, int64_t n, int64_t k, int16_t *out, real *scales) {
+    for (int64_t i = 0; i < n; i++, out += even(k)) {
+        scales[i] = spar__k()->shorts.shorten(out, rows + i * stride, k);
+        if (k & 1) out[k] = 0;
+    }
 }
 
 /* Rows [o, o + n) and k columns from `at` of the weights, as panels. */
@@ -72,7 +92,12 @@ static void pack_weights(const spar__thin *t, const cut *c, int64_t o, int64_t n
         else
             for (int64_t i = 0; i < cols; i++)
                 spar__k()->decode[t->w->type](w->decoded + i * k, from + (size_t)i * c->row_bytes, k);
-        own->pack_cols(w->panels + j * k, rows, stride, true, k, cols);
+        if (c->shorts) {
+            shorten_rows(rows, stride, cols, k, w->short_rows, w->panel_scales + j);
+            spar__k()->shorts.pack(w->short_panels + j * even(k), w->short_rows, even(k), cols);
+        } else {
+            own->pack_cols(w->panels + j * k, rows, stride, true, k, cols);
+        }
     }
 }
 
@@ -94,31 +119,44 @@ static void scale_rows(const spar__thin *t, const cut *c, const real *a, int64_t
     }
 }
 
+/* What a slice is multiplied with next is fetched meanwhile. */
+typedef struct ahead {
+    const char *rows;
+    size_t bytes; /* of a row */
+} ahead;
+
+/* out [m, n] (+)= rows [s, s + m) of group g, times the panels. */
+static void multiply(const spar__thin *t, const cut *c, const real *a, int64_t s, int64_t m, int64_t n, int64_t at,
+                     int64_t k, bool add, const workspace *w, const ahead *next, real *out) {
+    int64_t cols = spar__k()->product.cols, lda = t->scale ? k : t->lda;
+    const real *rows = t->scale ? w->scaled : a + s * t->lda;
+    if (t->scale) scale_rows(t, c, a, s, m, at, k, w->scaled);
+    if (c->shorts) shorten_rows(rows, lda, m, k, w->short_rows, w->row_scales);
+    for (int64_t j = 0; j < n; j += cols) {
+        int64_t some = least(cols, n - j);
+        if (next) prefetch_rows(next->rows + (size_t)j * c->row_bytes, c->row_bytes, some, next->bytes);
+        if (c->shorts)
+            spar__k()->shorts.tile(&(spar__short_tile){m, some, even(k), w->short_rows, w->short_panels + j * even(k),
+                                                       w->row_scales, w->panel_scales + j, add, out + j, n});
+        else
+            spar__k()->product.tile(&(spar__tile){.m = m, .n = some, .k = k, .a = rows, .lda = lda,
+                                                  .b = w->panels + j * k, .alpha = 1, .beta = add, .c = out + j,
+                                                  .ldc = n});
+    }
+}
+
 /* Sums of unit (segment, columns [from, from + width), outputs [o, o + n)) into out [groups·rows, n]. */
 static void run_unit(const spar__thin *t, const cut *c, int64_t segment, int64_t from, int64_t width, int64_t o,
                      int64_t n, const workspace *w, real *out) {
-    int64_t band = t->scale ? BAND : t->rows, cols = spar__k()->product.cols;
     for (int64_t l = 0; l < width; l += c->depth) {
-        int64_t k = least(c->depth, width - l), at = from + l, next = least(k, t->width - at - k);
+        int64_t k = least(c->depth, width - l), at = from + l, begin = segment * t->width + at;
         const char *weights = (const char *)t->w->data + (size_t)o * c->row_bytes;
-        const char *ahead = element(weights, t->w->type, segment * t->width + at + k);
-        size_t bytes = size_of(t->w->type, next);
-        pack_weights(t, c, o, n, segment * t->width + at, k, w);
-        for (int64_t g = 0, begun = 0; g < t->groups; g++) {
-            const real *a = t->a[g * t->segments + segment] + at;
-            for (int64_t s = 0; s < t->rows; s += band, begun = 1) {
-                int64_t m = least(band, t->rows - s);
-                if (t->scale) scale_rows(t, c, a, s, m, at, k, w->scaled);
-                for (int64_t j = 0; j < n; j += cols) {
-                    int64_t some = least(cols, n - j);
-                    if (!begun) prefetch_rows(ahead + (size_t)j * c->row_bytes, c->row_bytes, some, bytes);
-                    spar__k()->product.tile(&(spar__tile){.m = m, .n = some, .k = k,
-                                                          .a = t->scale ? w->scaled : a, .lda = t->scale ? k : t->lda,
-                                                          .b = w->panels + j * k, .alpha = 1, .beta = l ? 1 : 0,
-                                                          .c = out + (g * t->rows + s) * n + j, .ldc = n});
-                }
-            }
-        }
+        ahead next = {element(weights, t->w->type, begin + k), size_of(t->w->type, least(k, t->width - at - k))};
+        pack_weights(t, c, o, n, begin, k, w);
+        for (int64_t g = 0; g < t->groups; g++)
+            for (int64_t s = 0; s < t->rows; s += BAND)
+                multiply(t, c, t->a[g * t->segments + segment] + at, s, least(BAND, t->rows - s), n, at, k, l > 0, w,
+                         g + s ? NULL : &next, out + (g * t->rows + s) * n);
     }
 }
 
@@ -130,21 +168,44 @@ static void add_sums(const spar__thin *t, const cut *c, const real *parts, int64
     for (int64_t p = !t->add; p < c->sums; p++) spar__k()->add(y, parts + (p * m + i) * n, n);
 }
 
+/* The parts of a thread's memory, or with NULL their size. */
+static size_t lay_out(const spar__thin *t, const cut *c, char *memory, workspace *w) {
+    int64_t cols = spar__k()->product.cols, depth = even(c->depth), rows = least(BAND, t->rows);
+    int64_t outputs = (c->outputs + cols - 1) / cols * cols, both = rows > cols ? rows : cols;
+    struct {
+        void *at;
+        size_t bytes;
+    } parts[] = {{&w->panels, c->shorts ? 0 : (size_t)(outputs * depth) * sizeof(real)},
+                 {&w->decoded, (size_t)(cols * depth) * sizeof(real)},
+                 {&w->scaled, t->scale ? (size_t)(rows * depth) * sizeof(real) : 0},
+                 {&w->short_panels, c->shorts ? (size_t)(outputs * depth) * sizeof(int16_t) : 0},
+                 {&w->short_rows, c->shorts ? (size_t)(both * depth) * sizeof(int16_t) : 0},
+                 {&w->panel_scales, c->shorts ? (size_t)outputs * sizeof(real) : 0},
+                 {&w->row_scales, c->shorts ? (size_t)rows * sizeof(real) : 0}};
+    size_t at = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        char *begin = memory + at;
+        if (memory) memcpy(parts[i].at, &begin, sizeof begin);
+        at += (parts[i].bytes + 63) / 64 * 64;
+    }
+    return at;
+}
+
 void spar__thin_product(spar__pass *pass, const spar__thin *t) {
     if (!spar__ok(pass)) return;
-    cut c = cut_of(t);
-    int64_t m = t->groups * t->rows, depth = c.depth, cols = spar__k()->product.cols;
-    int64_t size[] = {c.outputs * depth, cols * depth, t->scale ? least(BAND, t->rows) * depth : 0};
-    int64_t each = size[0] + size[1] + size[2];
+    workspace all;
+    cut c = cut_of(pass, t);
+    int64_t m = t->groups * t->rows;
+    size_t each = lay_out(t, &c, NULL, &all);
     bool parallel = m * t->n * t->segments * t->width > SERIAL;
     spar__arena_mark mark = spar__arena_here(pass->arena);
     real *parts = spar__take(pass, c.sums * m * c.outputs * c.ranges, sizeof *parts);
-    real *scratch = spar__take(pass, (parallel ? spar__threads() : 1) * each, sizeof *scratch);
+    char *scratch = spar__take(pass, parallel ? spar__threads() : 1, each);
     if (spar__ok(pass)) {
 #pragma omp parallel if (parallel)
         {
-            real *own = scratch + omp_get_thread_num() * each;
-            workspace w = {own, own + size[0], own + size[0] + size[1]};
+            workspace w;
+            lay_out(t, &c, scratch + (size_t)omp_get_thread_num() * each, &w);
 #pragma omp for schedule(static)
             for (int64_t u = 0; u < c.sums * c.ranges; u++) {
                 int64_t p = u / c.ranges, o = u % c.ranges * c.outputs, n = least(c.outputs, t->n - o);

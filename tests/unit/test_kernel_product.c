@@ -96,10 +96,73 @@ static void library(void **state) {
         }
 }
 
+/* Rows of n numbers, k even of them told to the tile. */
+static void whole_numbers(const spar__kernels *k, int64_t m, int64_t n, int64_t depth, bool add) {
+    int64_t even = depth + (depth & 1);
+    static int16_t rows[M * (K + 1)], cols[N * (K + 1)], panels[(N + 64) * (K + 1)];
+    static real row_scales[M], col_scales[N];
+    fill_all(m, n, add);
+    memset(rows, 0, sizeof rows), memset(cols, 0, sizeof cols);
+    for (int64_t i = 0; i < m; i++) row_scales[i] = k->shorts.shorten(rows + i * even, a + i * K, depth);
+    for (int64_t j = 0; j < n; j++) col_scales[j] = k->shorts.shorten(cols + j * even, b + j * K, depth);
+    k->shorts.pack(panels, cols, even, n);
+    k->shorts.tile(&(spar__short_tile){m, n, even, rows, panels, row_scales, col_scales, add, c, n + GAP});
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < n + GAP; j++) {
+            int64_t whole = 0;
+            double exact = 0, at = i * (n + GAP) + j, top = 0;
+            for (int64_t l = 0; l < depth && j < n; l++) {
+                whole += (int64_t)rows[i * even + l] * cols[j * even + l];
+                exact += (double)a[i * K + l] * (double)b[j * K + l];
+                top += fabs((double)a[i * K + l]) + fabs((double)b[j * K + l]);
+                assert_true(abs(rows[i * even + l]) <= SPAR__SHORT_TOP);
+            }
+            double before = old[(int64_t)at], got = c[(int64_t)at];
+            if (j >= n) assert_true(got == before);
+            if (j >= n) continue;
+            double want = (double)whole * (double)row_scales[i] * (double)col_scales[j] + (add ? before : 0);
+            if (!(fabs(got - want) <= 1e-6 * (1 + fabs(want))))
+                fail_msg("%s: [%lld, %lld] is %.9g, expected %.9g", k->isa, (long long)i, (long long)j, got, want);
+            assert_true(fabs(want - (add ? before : 0) - exact) <= 5.0 / SPAR__SHORT_TOP * top);
+        }
+}
+
+static void every_table_of_whole_numbers(void **state) {
+    (void)state;
+    const spar__kernels *const *tables;
+    int n = spar__kernels_all(&tables);
+    for (int t = 0; t < n && tables[t]->shorts.tile; t++)
+        for (int s = 0; s < N_SIZES; s++)
+            for (int add = 0; add < 2; add++) whole_numbers(tables[t], sizes[s][0], sizes[s][1], sizes[s][2], add);
+}
+
+/* Numbers that say nothing: zeros, and what is not finite. */
+static void odd_rows(void **state) {
+    (void)state;
+    const spar__kernels *const *tables;
+    int n = spar__kernels_all(&tables);
+    real x[40] = {0};
+    int16_t out[40];
+    for (int t = 0; t < n && tables[t]->shorts.tile; t++) {
+        x[3] = 0;
+        assert_true(tables[t]->shorts.shorten(out, x, 40) == 0);
+        x[3] = (real)INFINITY;
+        assert_true(isnan(tables[t]->shorts.shorten(out, x, 40)));
+        x[3] = 1, x[39] = (real)NAN;
+        assert_true(isnan(tables[t]->shorts.shorten(out, x, 40)));
+        x[3] = -2, x[39] = 0;
+        assert_true(tables[t]->shorts.shorten(out, x, 40) > 0);
+        assert_int_equal(out[3], -SPAR__SHORT_TOP);
+        assert_int_equal(out[4], 0);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_table),
         cmocka_unit_test(library),
+        cmocka_unit_test(every_table_of_whole_numbers),
+        cmocka_unit_test(odd_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,6 +29,7 @@ void SPAR__FN(fill_pack)(spar__kernels *k);
 void SPAR__FN(fill_optimiser)(spar__kernels *k);
 void SPAR__FN(fill_attention)(spar__kernels *k);
 void SPAR__FN(fill_product)(spar__kernels *k);
+void SPAR__FN(fill_short)(spar__kernels *k);
 size_t SPAR__FN(attention_workspace)(int64_t head_dim, int64_t value_dim, bool backward);
 void SPAR__FN(fill)(spar__kernels *k); /* all of them: table.c */
 

@@ -20,4 +20,5 @@ void SPAR__FN(fill)(spar__kernels *k) {
     SPAR__FN(fill_optimiser)(k);
     SPAR__FN(fill_attention)(k);
     SPAR__FN(fill_product)(k);
+    SPAR__FN(fill_short)(k);
 }

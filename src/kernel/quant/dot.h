@@ -199,6 +199,24 @@ SPAR__INLINE float dot_block(const format f, unpacker unpack, const unsigned cha
     return term;
 }
 
+#if defined SPAR_ISA_avx2 || defined SPAR_ISA_avx512
+/* The same of eight such rows: y[r] for rows of one block, row_bytes apart. */
+SPAR__INLINE void dot_eight_blocks(const format f, unpacker unpack, const unsigned char *row, size_t row_bytes,
+                                   const spar__packed *x, float *y) {
+    int8_t q[8][32] __attribute__((aligned(32)));
+    float s[8], m[8] = {0};
+    __m256i v[8];
+    for (int r = 0; r < 8; r++) unpack(row + (size_t)r * row_bytes, q[r], s + r, m + r);
+    for (int r = 0; r < 8; r++) v[r] = products(f, q[r], x->p);
+    __m256i a = halves(v[0], v[1], v[2], v[3]), b = halves(v[4], v[5], v[6], v[7]);
+    whole8 whole = (whole8)_mm256_add_epi32(_mm256_permute2x128_si256(a, b, 0x20), _mm256_permute2x128_si256(a, b, 0x31));
+    whole -= f.offset * x->sums32[0];
+    float8 terms = __builtin_convertvector(whole, float8) * (load8(s) * x->d[0]);
+    if (f.has_min) terms += load8(m) * x->scaled32[0];
+    *(float8_unaligned *)(void *)y = 0.0f + terms; /* as a sum begins: no −0 */
+}
+#endif
+
 /* The same of the n < 256 elements that are left; terms that are not there are 0. */
 static float dot_rest(const format f, unpacker unpack, const unsigned char *row, const spar__packed *x,
                       int64_t at, int n) {
@@ -235,6 +253,17 @@ SPAR__INLINE float dot_packed(const format f, unpacker unpack, const unsigned ch
     if (f.block == 32 && n - i == 32) y += dot_block(f, unpack, row, &x, i);
     else if (i < n) y += dot_rest(f, unpack, row, &x, i, (int)(n - i));
     return y;
+}
+
+SPAR__INLINE void dot_rows(const format f, unpacker unpack, const unsigned char *row, size_t row_bytes,
+                           const void *packed, int64_t n_rows, int64_t n, float *y) {
+    int64_t r = 0;
+#if defined SPAR_ISA_avx2 || defined SPAR_ISA_avx512
+    spar__packed x = spar__packed_at(packed, n);
+    for (; f.block == 32 && n == 32 && r + 8 <= n_rows; r += 8)
+        dot_eight_blocks(f, unpack, row + (size_t)r * row_bytes, row_bytes, &x, y + r);
+#endif
+    for (; r < n_rows; r++) y[r] = dot_packed(f, unpack, row + (size_t)r * row_bytes, packed, n);
 }
 
 #endif

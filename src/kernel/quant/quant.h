@@ -195,9 +195,7 @@ SPAR__INLINE real quant_dot(const format f, unpacker unpack, const void *in, con
 #define SPAR__QUANT_PACKED(name)                                                                   \
     static void packed_dot(float *y, const void *w, size_t row_bytes, const void *x,               \
                            int64_t n_rows, int64_t n) {                                            \
-        for (int64_t r = 0; r < n_rows; r++)                                                       \
-            y[r] = dot_packed(self, unpack, (const unsigned char *)w + (size_t)r * row_bytes, x,   \
-                              n);                                                                  \
+        dot_rows(self, unpack, w, row_bytes, x, n_rows, n, y);                                     \
     }                                                                                              \
     static void packed_tile(const spar__packed_tile *t) {                                          \
         panel_tile(self, unpack, t);                                                               \
