@@ -5,7 +5,10 @@
 #include "op/modules.h"
 #include "op/product.h"
 
-enum { SPREAD = 1 << 20 }; /* elements of a chunk's spread rows */
+enum {
+    SPREAD = 1 << 20, /* elements of a chunk's spread rows */
+    FEW_MODULES = 8   /* of a large matrix in blocks: each is better a row of its own */
+};
 
 typedef struct layer {
     spar__tensor *x, *y;
@@ -90,6 +93,22 @@ static void back(spar__pass *pass, void *arguments) {
     spar__arena_rewind(pass->arena, mark);
 }
 
+/* E in blocks meets few modules at the speed of memory, as rows. */
+static void forward_rows(spar__pass *pass, const layer *l, const real *d, int64_t begin, int64_t rows) {
+    int64_t width = l->modules * l->out;
+    real *y = spar__data(l->y) + begin * width;
+    spar__arena_mark mark = spar__arena_here(pass->arena);
+    spar__tensor spread = {.rows = rows * l->modules, .cols = l->in};
+    spread.data = spar__take(pass, spread.rows * l->in, sizeof *y);
+    if (spread.data) {
+        for (int64_t r = 0; l->bias && r < rows; r++)
+            memcpy(y + r * width, l->bias->value.data, (size_t)width * sizeof *y);
+        spar__spread(spar__data(l->x) + begin * l->in, d, rows, l->modules, l->in, spread.data);
+        spar__times_weight(pass, &spread, &l->e->value, 1, l->bias ? 1 : 0, y);
+    }
+    spar__arena_rewind(pass->arena, mark);
+}
+
 /* A token or a few, from row `begin`: D and E are read once, as they are stored. */
 static void forward_few(spar__pass *pass, const layer *l, int64_t begin, int64_t rows) {
     const real *a[SPAR__TOGETHER];
@@ -105,6 +124,14 @@ static void forward_few(spar__pass *pass, const layer *l, int64_t begin, int64_t
 
 static void forward(spar__pass *pass, const layer *l) {
     int64_t rows = l->x->rows;
+    if (spar__rounds(pass) && l->modules <= FEW_MODULES && spar__k()->packed_dot[l->e->value.type]) {
+        spar__arena_mark mark = spar__arena_here(pass->arena);
+        const real *d = spar__decoded(pass, l->d);
+        for (int64_t r = 0; d && r < rows; r += SPAR__TOGETHER)
+            forward_rows(pass, l, d, r, rows - r < SPAR__TOGETHER ? rows - r : SPAR__TOGETHER);
+        spar__arena_rewind(pass->arena, mark);
+        return;
+    }
     if (rows <= spar__few_rows(pass) || spar__rounds(pass)) {
         for (int64_t r = 0; r < rows; r += SPAR__TOGETHER)
             forward_few(pass, l, r, rows - r < SPAR__TOGETHER ? rows - r : SPAR__TOGETHER);

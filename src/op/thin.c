@@ -12,7 +12,8 @@
 
 enum {
     DEPTH = SPAR__SHORT_DEPTH, /* columns of the weights that are packed at once: a multiple of every type's block */
-    MOST_UNITS = 16, /* of the sum over k */
+    MOST_UNITS = 16,
+    UNIT = 1 << 21,  /* multiplications of a unit, about: below, preparing its factors costs too much */
     BAND = 96,       /* scaled rows at once */
     SERIAL = 1 << 15 /* multiplications that one thread does alone */
 };
@@ -37,13 +38,13 @@ typedef struct cut {
 static cut cut_of(const spar__pass *pass, const spar__thin *t) {
     int64_t step = spar__type_of(t->w->type)->block, whole = t->segments * t->width;
     if (t->scale) step = step > spar__type_of(t->scale->type)->block ? step : spar__type_of(t->scale->type)->block;
-    int64_t most = ceil_div(MOST_UNITS, t->segments), cols = spar__k()->product.cols;
-    cut c = {.per_segment = least(most, ceil_div(t->width, DEPTH / 2))};
+    int64_t wanted = least(MOST_UNITS, ceil_div(t->rows * t->n * whole, UNIT)), cols = spar__k()->product.cols;
+    cut c = {.per_segment = least(ceil_div(wanted, t->segments), ceil_div(t->width, DEPTH / 2))};
     c.width = ceil_div(ceil_div(t->width, c.per_segment), step) * step;
     c.per_segment = ceil_div(t->width, c.width);
     c.sums = t->segments * c.per_segment;
     c.depth = ceil_div(ceil_div(c.width, ceil_div(c.width, DEPTH)), step) * step;
-    c.ranges = c.sums >= MOST_UNITS || t->scale ? 1 : least(ceil_div(MOST_UNITS, c.sums), ceil_div(t->n, cols));
+    c.ranges = c.sums >= wanted || t->scale ? 1 : least(ceil_div(wanted, c.sums), ceil_div(t->n, cols));
     c.outputs = ceil_div(ceil_div(t->n, c.ranges), cols) * cols;
     c.ranges = ceil_div(t->n, c.outputs);
     c.shorts = spar__rounds(pass);
