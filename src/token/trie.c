@@ -12,7 +12,8 @@ typedef struct builder {
     const spar__trie_key *keys;
     spar__trie trie;
     uint8_t *used; /* bases that a state has */
-    size_t capacity, first_free;
+    size_t capacity;
+    size_t head; /* places before it are not looked at again */
     range *queue;
     size_t queue_head, queue_count, queue_capacity;
 } builder;
@@ -49,21 +50,20 @@ static bool is_free(const builder *b, size_t at) {
     return b->trie.units[at].label == SPAR__TRIE_FREE;
 }
 
-/* A base where the states of all `n` bytes are free. Places that lie nearly full are not looked
- * at again. The first block has no children: states without any have base 0. */
+/* A base where the states of all `n` bytes are free. What lies too far before the place that is found is left as it
+ * is: a search is short, and few places stay empty. The first block has no children: states without any have base 0. */
 static spar_status find_base(builder *b, const unsigned char *bytes, int n, size_t *out) {
-    size_t from = b->first_free, taken = 0;
-    for (size_t at = from;; at++) {
-        size_t base = at ^ bytes[0];
+    enum { LOOK_BACK = 256 };
+    for (size_t at = b->head;; at++) {
         SPAR_TRY(reserve(b, at + 1));
-        if (!is_free(b, at) || b->used[base]) {
-            taken++;
-            continue;
-        }
+        size_t base = at ^ bytes[0];
+        bool taken = !is_free(b, at);
+        if (taken && at == b->head) b->head++;
+        if (taken || b->used[base]) continue;
         int k = 1;
         while (k < n && is_free(b, base ^ bytes[k])) k++;
         if (k < n) continue;
-        if (taken * 20 >= (at - from + 1) * 19) b->first_free = at;
+        if (at > b->head + LOOK_BACK) b->head = at - LOOK_BACK;
         b->used[base] = 1;
         *out = base;
         return SPAR_OK;
@@ -109,7 +109,7 @@ static spar_status place_children(builder *b, range r) {
 }
 
 spar_status spar__trie_build(spar__trie_key *keys, size_t count, spar__trie *out) {
-    builder b = {.keys = keys, .first_free = 256};
+    builder b = {.keys = keys, .head = 256};
     for (size_t i = 0; i < count; i++)
         if (keys[i].value > SPAR__TRIE_MAX_VALUE)
             return spar__fail(SPAR_ERR_LIMIT, "vocabulary of more than %d pieces",
