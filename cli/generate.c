@@ -1,4 +1,5 @@
 /* spar generate: continue a text, token by token. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,9 +118,10 @@ static int search(const job *j, const spar_model *model, const int32_t *ids, siz
                   size_t n_source) {
     static const char *const rules[] = {"heuristic", "early", "never"};
     spar_beam_options o = SPAR_BEAM_OPTIONS_INIT;
+    spar_beam_options_read(model, &o);
     o.beams = j->beams;
     o.max_tokens = j->max_tokens;
-    o.length_penalty = j->length_penalty;
+    if (!isnan(j->length_penalty)) o.length_penalty = j->length_penalty;
     o.ignore_eos = j->ignore_eos;
     o.source = source;
     o.n_source = n_source;
@@ -128,7 +130,7 @@ static int search(const job *j, const spar_model *model, const int32_t *ids, siz
     int rule = 0;
     while (j->early && rule < 3 && strcmp(j->early, rules[rule]) != 0) rule++;
     if (rule == 3) return cli_misuse("generate: --early-stopping: found '%s', expected heuristic, early or never", j->early);
-    o.early_stopping = (spar_early_stopping)rule;
+    if (j->early) o.early_stopping = (spar_early_stopping)rule;
     if (j->n_best < 1 || j->n_best > j->beams)
         return cli_misuse("generate: --n-best: found %lld, expected 1 to --beams, %lld", (long long)j->n_best,
                           (long long)j->beams);
@@ -237,7 +239,7 @@ static spar_logit_bias *read_biases(const cli_list *list) {
 }
 
 int cmd_generate(int argc, char **argv) {
-    job j = {.max_tokens = 128, .batch = 8, .beams = 1, .n_best = 1, .length_penalty = 1, .sampler = SPAR_SAMPLER_OPTIONS_INIT};
+    job j = {.max_tokens = 128, .batch = 8, .beams = 1, .n_best = 1, .length_penalty = NAN, .sampler = SPAR_SAMPLER_OPTIONS_INIT};
     spar_sampler_options *s = &j.sampler;
     const cli_option options[] = {
         {"model", CLI_TEXT, &j.model, "M", "the model", true},
@@ -258,8 +260,8 @@ int cmd_generate(int argc, char **argv) {
         {"logit-bias", CLI_LIST, &j.biases, "ID=X", "added to a token's logit", false},
         {"beams", CLI_INT, &j.beams, "B", "beam search instead of sampling (1)", false},
         {"n-best", CLI_INT, &j.n_best, "N", "beams that are told (1)", false},
-        {"length-penalty", CLI_REAL, &j.length_penalty, "X", "of beams: above 1 for longer ones (1)", false},
-        {"early-stopping", CLI_TEXT, &j.early, "RULE", "of beams: heuristic, early or never (heuristic)", false},
+        {"length-penalty", CLI_REAL, &j.length_penalty, "X", "of beams: above 1 for longer ones (the model's, else 1)", false},
+        {"early-stopping", CLI_TEXT, &j.early, "RULE", "of beams: heuristic, early or never (the model's, else heuristic)", false},
         {"stop", CLI_LIST, &j.stops, "S", "text that ends the generation", false},
         {"ignore-eos", CLI_FLAG, &j.ignore_eos, NULL, "special tokens are ordinary ones", false},
         {"lookup", CLI_FLAG, &j.lookup, NULL, "drafts from the text itself: sooner where it repeats", false},

@@ -1,4 +1,5 @@
 /* spar translate: texts through an encoder–decoder, by beam search. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,8 @@
 
 typedef struct job {
     const char *model, *text, *file, *jsonl, *prefix;
+    int64_t n_beams, most;
+    double length_penalty;
     spar_beam_options beams;
     const spar_model *opened;
 } job;
@@ -88,16 +91,16 @@ static int run(const job *j) {
 }
 
 int cmd_translate(int argc, char **argv) {
-    job j = {.beams = SPAR_BEAM_OPTIONS_INIT};
+    job j = {.n_beams = -1, .most = -1, .length_penalty = NAN, .beams = SPAR_BEAM_OPTIONS_INIT};
     const cli_option options[] = {
         {"model", CLI_TEXT, &j.model, "M", "an encoder–decoder", true},
         {"text", CLI_TEXT, &j.text, "S", "a text", false},
         {"file", CLI_TEXT, &j.file, "F", "texts, one a line (- is standard input)", false},
         {"jsonl", CLI_TEXT, &j.jsonl, "F", "the same as JSON: strings or {\"text\"}", false},
         {"prefix", CLI_TEXT, &j.prefix, "S", "put before each text: the task, for T5", false},
-        {"beams", CLI_INT, &j.beams.beams, "B", "of the search (4)", false},
-        {"length-penalty", CLI_REAL, &j.beams.length_penalty, "X", "above 1 for longer texts (1)", false},
-        {"max-tokens", CLI_INT, &j.beams.max_tokens, "N", "new tokens at most (128)", false},
+        {"beams", CLI_INT, &j.n_beams, "B", "of the search (the model's own, else 4)", false},
+        {"length-penalty", CLI_REAL, &j.length_penalty, "X", "above 1 for longer texts (the model's own, else 1)", false},
+        {"max-tokens", CLI_INT, &j.most, "N", "new tokens at most (the model's own, else 128)", false},
         {0},
     };
     const cli_usage usage = {"translate", "texts through an encoder–decoder", options,
@@ -108,6 +111,10 @@ int cmd_translate(int argc, char **argv) {
     spar_status status = spar_model_open(j.model, &model);
     if (status) return cli_report(status);
     cli_catch_interrupt();
+    spar_beam_options_read(model, &j.beams);
+    if (j.n_beams != -1) j.beams.beams = j.n_beams;
+    if (j.most != -1) j.beams.max_tokens = j.most;
+    if (!isnan(j.length_penalty)) j.beams.length_penalty = j.length_penalty;
     j.opened = model;
     code = run(&j);
     spar_model_free(model);

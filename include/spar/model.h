@@ -78,7 +78,7 @@ int32_t spar_model_vocab_size(const spar_model *model);
 /* The token that decoders of encoder–decoders begin with; −1 where the model does not say. */
 int32_t spar_model_start(const spar_model *model);
 /* Token ids that a published model's files name under `key` ("eos_token_id"), else the tokenizer's end;
- * at most `most`. Returns how many. */
+ * at most `most`. Returns how many. Of lists of lists those of one id. */
 size_t spar_model_special(const spar_model *model, const char *key, int32_t *ids, size_t most);
 int64_t spar_model_context(const spar_model *model); /* most positions; 0 = no limit */
 /* Tokens of a text at most, for its vector: the context, or less where the model says so. */

@@ -196,7 +196,7 @@ typedef struct spar_beam_options {
     int64_t max_tokens; /* new tokens; 0 = until the context is full */
     double length_penalty;
     spar_early_stopping early_stopping;
-    int ignore_eos;         /* nothing ends a sequence but max_tokens */
+    int ignore_eos;         /* special tokens are ordinary ones */
     const int32_t *source;  /* encoder–decoders: what the encoder reads */
     size_t n_source;
     const char *cache_type; /* as for sessions */
@@ -210,6 +210,10 @@ typedef struct spar_beam {
     size_t n_tokens;
     double score;
 } spar_beam;
+
+/* Sets what the model's generation_config.json says: num_beams, length_penalty, early_stopping, max_new_tokens or
+ * max_length. */
+void spar_beam_options_read(const spar_model *model, spar_beam_options *options);
 
 /* Continues the prompt; *out gets options->beams sequences, the best first, to be freed with
  * spar_beams_free. The end tokens are the model's own (generation_config.json, config.json, tokenizer). */

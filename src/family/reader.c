@@ -25,7 +25,7 @@ static const char *const harmless[] = {
     "attn_implementation", "attention_softmax_in_fp32", "masked_softmax_fusion", "bias_dropout_fusion",
     "offset_alibi", "skip_bias_add*", "unk_index", "hidden_dropout*", "model_max_length", "language", "license",
     "directionality", "padding_idx", "predict_special_tokens", "max_sequence_length", "max_new_tokens",
-    "min_new_tokens", "name_or_path", "is_llama_config", "unsloth_*", "transformers.js_config", "sbert_*",
+    "min_new_tokens", "renormalize_logits", "name_or_path", "is_llama_config", "unsloth_*", "transformers.js_config", "sbert_*",
     "sentence_transformers", "neftune_noise_alpha", NULL};
 
 static bool fits(const char *pattern, const char *key) {

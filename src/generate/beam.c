@@ -4,12 +4,13 @@
 #include <string.h>
 
 #include "generate/session.h"
+#include "generate/special.h"
 #include "model/model.h"
 #include "op/cache.h"
 #include "spar/model.h"
 
 static const float NEVER = -1e9f;
-enum { MAX_ENDS = 16, MAX_BANNED = 64, MAX_BEAMS = 4096 };
+enum { MAX_BEAMS = 4096 };
 
 typedef struct beam {
     int32_t *tokens; /* [limit] new ones */
@@ -31,10 +32,8 @@ typedef struct search {
     spar__cache *cache; /* slots 0 … B − 1 and B … 2B − 1 take turns */
     int n_beams, width, n_candidates, half; /* candidates looked at, and found */
     int64_t prompt, limit, made; /* tokens of the prompt; most new ones; new ones so far */
-    int32_t ends[MAX_ENDS], forced;
-    size_t n_ends;
-    int32_t banned[MAX_BANNED];
-    size_t n_banned;
+    spar__special special;
+    int32_t *text; /* [prompt + limit] a beam with its prompt */
     beam *running, *next, *done, *pool; /* [B], [B], [B], [B + candidates] */
     candidate *candidates;
     int32_t *positions, *tokens;
@@ -70,6 +69,8 @@ static void release(search *s) {
     spar__free(s->tokens);
     spar__free(s->sequences);
     spar__free(s->scores);
+    spar__free(s->text);
+    spar__special_free(&s->special);
     spar__cache_free(s->cache);
     spar__arena_free(s->arena);
 }
@@ -89,11 +90,9 @@ static spar_status create(search *s, int64_t count) {
         return spar__fail(SPAR_ERR_ARGUMENT, "an encoder cannot continue a sequence");
     s->prompt = count;
     s->limit = o->max_tokens > 0 && o->max_tokens < room + 1 ? o->max_tokens : room + 1;
-    s->n_ends = o->ignore_eos ? 0 : spar_model_special(s->model, "eos_token_id", s->ends, MAX_ENDS);
-    if (o->ignore_eos || !spar_model_special(s->model, "forced_eos_token_id", &s->forced, 1)) s->forced = -1;
-    s->n_banned = o->ignore_eos ? 0 : spar_model_special(s->model, "bad_words_ids", s->banned, MAX_BANNED);
+    SPAR_TRY(spar__special_read(s->model, o->ignore_eos, &s->special));
     s->n_beams = (int)o->beams;
-    s->width = s->n_beams * (s->n_ends > 1 ? (int)s->n_ends + 1 : 2);
+    s->width = s->n_beams * (s->special.n_ends > 1 ? (int)s->special.n_ends + 1 : 2);
     s->vocabulary = spar_model_vocab_size(s->model);
     s->can_improve = true;
     int64_t most = count > s->n_beams ? count : s->n_beams;
@@ -106,10 +105,11 @@ static spar_status create(search *s, int64_t count) {
     s->tokens = spar__array((size_t)most, sizeof *s->tokens);
     s->sequences = spar__array((size_t)s->n_beams, sizeof *s->sequences);
     s->scores = spar__array((size_t)(s->n_beams * s->vocabulary), sizeof *s->scores);
+    s->text = spar__array((size_t)(count + s->limit), sizeof *s->text);
     s->arena = spar__arena_create(0);
     if (!ready(s->running, s->n_beams) || !ready(s->next, s->n_beams) || !ready(s->done, s->n_beams) ||
         !ready(s->pool, s->n_beams + s->width) || !s->candidates || !s->positions || !s->tokens ||
-        !s->sequences || !s->scores || !s->arena)
+        !s->sequences || !s->scores || !s->text || !s->arena)
         return SPAR_ERR_MEMORY;
     int64_t length = count + s->limit < context ? count + s->limit : context;
     return spar__model_cache_create(s->model, 2 * s->n_beams, length, count, type, &s->cache);
@@ -163,12 +163,23 @@ static spar_status feed(search *s, int n, int64_t count, int64_t past) {
     return pass.status;
 }
 
-/* What may not follow, or must. */
-static void constrain(const search *s, float *row) {
-    for (size_t i = 0; i < s->n_banned; i++)
-        if (s->banned[i] >= 0 && s->banned[i] < s->vocabulary) row[s->banned[i]] = -INFINITY;
-    if (s->forced >= 0 && s->made == s->limit - 1)
-        for (int64_t v = 0; v < s->vocabulary; v++) row[v] = v == s->forced ? 0 : -INFINITY;
+/* Scores whose probabilities add up to 1 again. */
+static void renormalise(float *row, int64_t n) {
+    float top = row[0];
+    double sum = 0;
+    for (int64_t i = 1; i < n; i++) top = row[i] > top ? row[i] : top;
+    for (int64_t i = 0; i < n; i++) sum += exp((double)(row[i] - top));
+    for (int64_t i = 0; i < n && isfinite(top); i++) row[i] = (float)((double)(row[i] - top) - log(sum));
+}
+
+/* What may not follow a beam, or must. s->text begins with the prompt. */
+static void constrain(search *s, const beam *b, float *row) {
+    size_t prompt = (size_t)s->prompt, made = (size_t)s->made;
+    memcpy(s->text + prompt, b->tokens, made * sizeof *s->text);
+    spar__special_forbid(&s->special, s->text, prompt + made, prompt, row);
+    int32_t forced = spar__special_forced(&s->special, prompt + made, made, s->limit);
+    for (int64_t v = 0; forced >= 0 && v < s->vocabulary; v++) row[v] = v == forced ? 0 : -INFINITY;
+    if (s->special.renormalise) renormalise(row, s->vocabulary);
 }
 
 /* The best continuations of the running beams, the best first; ties go to the earlier. */
@@ -187,7 +198,7 @@ static void find_candidates(search *s) {
     for (int i = 0; i < n; i++) {
         candidate *c = &s->candidates[i];
         c->ends = s->made + 1 >= s->limit;
-        for (size_t e = 0; e < s->n_ends; e++) c->ends |= c->token == s->ends[e];
+        c->ends |= spar__special_ends(&s->special, c->token);
     }
     s->n_candidates = n;
 }
@@ -274,13 +285,14 @@ static bool goes_on(search *s) {
 
 static spar_status run(search *s, const int32_t *prompt) {
     memcpy(s->tokens, prompt, (size_t)s->prompt * sizeof *prompt);
+    memcpy(s->text, prompt, (size_t)s->prompt * sizeof *prompt);
     s->running[0].score = 0;
     SPAR_TRY(read_source(s));
     SPAR_TRY(feed(s, 1, s->prompt, 0));
     for (;;) {
         if (s->o->on_step && s->o->on_step(s->o->context, s->made))
             return spar__fail(SPAR_ERR_INTERRUPTED, "beam search: interrupted");
-        for (int b = 0; b < (s->made ? s->n_beams : 1); b++) constrain(s, s->scores + b * s->vocabulary);
+        for (int b = 0; b < (s->made ? s->n_beams : 1); b++) constrain(s, &s->running[b], s->scores + b * s->vocabulary);
         find_candidates(s);
         update_done(s);
         advance(s);
@@ -308,7 +320,7 @@ static spar_status give(search *s, spar_beam **out) {
 
 spar_status spar_beam_search(const spar_model *model, const int32_t *prompt, size_t count,
                              const spar_beam_options *options, spar_beam **out) {
-    search s = {.model = model, .o = options, .forced = -1};
+    search s = {.model = model, .o = options};
     spar_status status = create(&s, (int64_t)count);
     if (!status) status = run(&s, prompt);
     if (!status) status = give(&s, out);

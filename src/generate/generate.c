@@ -83,7 +83,7 @@ static spar_status pick(state *g, const spar__buffer *history, const float *logi
     size_t count = history->length / sizeof(int32_t);
     *token = spar__special_forced(&g->special, count, count - prompt, g->o->max_tokens);
     if (*token >= 0) return SPAR_OK;
-    spar__special_forbid(&g->special, count - prompt, (float *)logits);
+    spar__special_forbid(&g->special, (const int32_t *)(void *)history->bytes, count, prompt, (float *)logits);
     return spar__speculation_pick(&g->drafts, logits, (const int32_t *)(void *)history->bytes, count, token);
 }
 
@@ -151,13 +151,13 @@ spar_status spar_generate(spar_session *session, const int32_t *prompt, size_t c
                           const spar_generate_options *options, spar_generation *out) {
     const spar_model *model = spar__session_model(session);
     state g = {.o = options, .tokenizer = spar_model_tokenizer(model)};
-    spar__special_read(model, options->ignore_eos, &g.special);
     g.raw = g.text = spar__buffer_make(MAX_TEXT);
     spar__buffer history = spar__buffer_make(MAX_TEXT);
     spar_generation made = {.prompt_tokens = count};
     spar_sampler *sampler = NULL;
     const float *logits;
     spar_status status;
+    SPAR_TRY_GOTO(done, spar__special_read(model, options->ignore_eos, &g.special));
     SPAR_TRY_GOTO(done, spar_sampler_create(&options->sampler, spar_model_vocab_size(model), &sampler));
     SPAR_TRY_GOTO(done, spar__speculation_begin(&g.drafts, session, sampler, options));
     SPAR_TRY_GOTO(done, spar__buffer_add(&history, prompt, count * sizeof *prompt));
@@ -177,6 +177,7 @@ spar_status spar_generate(spar_session *session, const int32_t *prompt, size_t c
     }
     *out = made;
 done:
+    spar__special_free(&g.special);
     spar_sampler_free(sampler);
     spar__free(g.drafts.chances);
     spar__free(g.drafts.wanted);

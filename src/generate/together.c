@@ -3,10 +3,9 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "generate/special.h"
 #include "model/model.h"
 #include "spar/session.h"
-
-enum { MAX_ENDS = 64 };
 
 typedef struct place {
     size_t prompt; /* which one */
@@ -23,16 +22,10 @@ typedef struct crowd {
     place *places;
     spar_batch_item *items;
     int *of_item; /* the place of each item */
-    int32_t ends[MAX_ENDS];
-    size_t n_prompts, next, chunk, context, n_ends, reused;
+    spar__special special;
+    size_t n_prompts, next, chunk, context, reused;
     int n_places;
 } crowd;
-
-static bool ends(const crowd *c, int32_t token) {
-    for (size_t i = 0; i < c->n_ends; i++)
-        if (c->ends[i] == token) return true;
-    return false;
-}
 
 /* Whole pieces that a prompt has in common with that of a place: what was not read in whole pieces has other bits. */
 static size_t common(const crowd *c, const place *p, const spar_prompt *prompt) {
@@ -90,11 +83,14 @@ static spar_status finish(crowd *c, place *p, const char *why) {
     return SPAR_OK;
 }
 
-/* The token after what was fed, and whether the text ends with it. */
+/* The token after what was fed, and whether the text ends with it. Logits are the batch's own, to be overwritten. */
 static spar_status go_on(crowd *c, place *p, const float *logits) {
-    int32_t token;
-    SPAR_TRY(spar_sampler_pick(c->sampler, logits, p->text, p->count, &token));
-    if (ends(c, token)) return finish(c, p, "eos");
+    int32_t token = spar__special_forced(&c->special, p->count, p->count - p->begin, c->o->max_tokens);
+    if (token < 0) {
+        spar__special_forbid(&c->special, p->text, p->count, p->begin, (float *)logits);
+        SPAR_TRY(spar_sampler_pick(c->sampler, logits, p->text, p->count, &token));
+    }
+    if (spar__special_ends(&c->special, token)) return finish(c, p, "eos");
     p->text[p->count++] = token;
     bool enough = p->count > c->context || (c->o->max_tokens > 0 && p->count - p->begin >= (size_t)c->o->max_tokens);
     return enough ? finish(c, p, "length") : SPAR_OK;
@@ -129,7 +125,7 @@ static bool working(const crowd *c) {
 static spar_status prepare(crowd *c, const spar_model *model, const spar_session_options *session) {
     c->context = (size_t)(session->context ? session->context : spar_model_context(model));
     c->chunk = (size_t)session->chunk < c->context ? (size_t)session->chunk : c->context;
-    if (!c->o->ignore_eos) c->n_ends = spar_model_special(model, "eos_token_id", c->ends, MAX_ENDS);
+    SPAR_TRY(spar__special_read(model, c->o->ignore_eos, &c->special));
     SPAR_TRY(spar_sampler_create(&c->o->sampler, spar_model_vocab_size(model), &c->sampler));
     SPAR_TRY(spar_batch_create(model, session, c->n_places, &c->batch));
     c->places = spar__array((size_t)c->n_places, sizeof *c->places);
@@ -152,6 +148,7 @@ spar_status spar_generate_together(const spar_model *model, const spar_session_o
     spar__free(c.places);
     spar__free(c.items);
     spar__free(c.of_item);
+    spar__special_free(&c.special);
     spar_sampler_free(c.sampler);
     spar_batch_free(c.batch);
     return status;

@@ -42,6 +42,8 @@ int spar__model_gguf_type(spar__type type); /* and the other way */
 /* What is known of a published model beyond its "model" section: {"family", "config", …}, kept in
  * its files; NULL = nothing. `set` takes `source` over. */
 const json_t *spar__model_source(const spar_model *model);
+/* What its generation_config.json says under a key, where there is none its config.json; NULL = nothing. */
+const json_t *spar__model_generation(const spar_model *model, const char *key);
 void spar__model_set_source(spar_model *model, json_t *source);
 
 /* ---- Parameters ---- */

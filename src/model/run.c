@@ -142,13 +142,17 @@ int32_t spar_model_start(const spar_model *m) {
     return json_is_integer(start) ? (int32_t)json_integer_value(start) : -1;
 }
 
-/* generation_config.json is asked before config.json. */
+const json_t *spar__model_generation(const spar_model *m, const char *key) {
+    const json_t *source = spar__model_source(m), *own = json_object_get(source, "generation_config");
+    const json_t *value = json_object_get(own ? own : json_object_get(source, "config"), key);
+    return json_is_null(value) ? NULL : value;
+}
+
+/* Ends are in config.json too, where generation_config.json names none. */
 size_t spar_model_special(const spar_model *m, const char *key, int32_t *ids, size_t most) {
-    static const char *const files[] = {"generation_config", "config"};
-    const json_t *source = spar__model_source(m), *value = NULL;
+    const json_t *value = spar__model_generation(m, key);
     size_t n = 0;
-    for (int i = 0; i < 2 && (!value || json_is_null(value)); i++)
-        value = json_object_get(json_object_get(source, files[i]), key);
+    if (!value) value = json_object_get(json_object_get(spar__model_source(m), "config"), strcmp(key, "eos_token_id") ? "" : key);
     if (json_is_integer(value) && most) ids[n++] = (int32_t)json_integer_value(value);
     for (size_t i = 0; i < json_array_size(value) && n < most; i++) {
         const json_t *item = json_array_get(value, i);

@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "format/safetensors.h"
+#include "model/model.h"
 #include "spar/memory.h"
 #include "spar/session.h"
 
@@ -183,8 +184,89 @@ static void test_beams(void **state) {
     json_decref(all);
 }
 
+/* ---- What generation_config.json forbids and forces (constraints.json) ---- */
+
+static int same_tokens(void *context, size_t prompt, const spar_generation *made) {
+    const json_t *about = context;
+    size_t n;
+    int32_t *want = ids(about, "tokens", &n);
+    (void)prompt;
+    if (n && strcmp(made->finish, "eos") == 0) n--; /* the end is not among them */
+    if (made->n_tokens != n || memcmp(made->tokens, want, n * sizeof *want) != 0) {
+        char *text = json_dumps(about, JSON_COMPACT);
+        fail_msg("other tokens than %s", text);
+    }
+    free(want);
+    return 0;
+}
+
+static void check_alone(const spar_model *m, json_t *about, const int32_t *prompt, size_t count, const int32_t *source,
+                        size_t n_source) {
+    spar_session_options so = SPAR_SESSION_OPTIONS_INIT;
+    spar_generate_options o = SPAR_GENERATE_OPTIONS_INIT;
+    spar_together_options t = SPAR_TOGETHER_OPTIONS_INIT;
+    spar_prompt prompts[2] = {{prompt, count}, {prompt, count}};
+    spar_session *s;
+    spar_generation made;
+    o.sampler.temperature = t.sampler.temperature = 0;
+    o.max_tokens = t.max_tokens = json_integer_value(json_object_get(about, "max_tokens"));
+    t.on_done = same_tokens;
+    t.context = about;
+    if (spar_session_create(m, &so, &s) || (source && spar_session_source(s, source, n_source)) ||
+        spar_generate(s, prompt, count, &o, &made))
+        fail_msg("%s", spar_error());
+    same_tokens(about, 0, &made);
+    spar_generation_free(&made);
+    spar_session_free(s);
+    if (!source && spar_generate_together(m, &so, 2, prompts, 2, &t, NULL)) fail_msg("%s", spar_error());
+}
+
+static void check_searched(const spar_model *m, const json_t *about, const int32_t *prompt, size_t count,
+                           const spar_beam_options *o) {
+    spar_beam *beams;
+    size_t n;
+    int32_t *want = ids(about, "tokens", &n);
+    if (spar_beam_search(m, prompt, count, o, &beams)) fail_msg("%s", spar_error());
+    assert_int_equal(beams[0].n_tokens, n);
+    assert_memory_equal(beams[0].tokens, want, n * sizeof *want);
+    assert_true(fabs(beams[0].score - json_number_value(json_object_get(about, "score"))) < 1e-4);
+    spar_beams_free(beams, o->beams);
+    free(want);
+}
+
+static void check_constraints(json_t *about) {
+    const json_t *config = json_object_get(about, "generation_config");
+    spar_model *m = open_case(json_string_value(json_object_get(about, "case")));
+    char path[512];
+    snprintf(path, sizeof path, FOLDER "/%s/case.json", json_string_value(json_object_get(about, "case")));
+    json_t *example = read(path);
+    json_object_set((json_t *)spar__model_source(m), "generation_config", (json_t *)config);
+    spar_beam_options o = SPAR_BEAM_OPTIONS_INIT;
+    spar_beam_options_read(m, &o);
+    size_t count;
+    int32_t *prompt = ids(about, "prompt", &count), *source = ids(example, "source", &o.n_source);
+    o.source = source;
+    o.beams = json_integer_value(json_object_get(about, "beams"));
+    o.max_tokens = json_integer_value(json_object_get(about, "max_tokens"));
+    if (o.beams == 1) check_alone(m, about, prompt, count, source, o.n_source);
+    else check_searched(m, about, prompt, count, &o);
+    spar_model_free(m);
+    json_decref(example);
+    free(source);
+    free(prompt);
+}
+
+static void test_constraints(void **state) {
+    (void)state;
+    json_t *all = read(FOLDER "/constraints.json"), *one;
+    size_t i;
+    json_array_foreach(all, i, one) check_constraints(one);
+    assert_true(json_array_size(all) >= 18);
+    json_decref(all);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_cases), cmocka_unit_test(test_greedy),
-                                       cmocka_unit_test(test_beams)};
+                                       cmocka_unit_test(test_beams), cmocka_unit_test(test_constraints)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
