@@ -198,7 +198,7 @@ def sparse(name, o):
     parameters = gguf.parameters(shape)
     path = os.path.join(o.folder, f"llama-{name}-{o.type}.gguf")
     say(f"{name}: llama.cpp's dense model, {parameters / 1e9:.2f}B parameters in {o.type}")
-    size = gguf.write(path, shape, o.type)
+    size = os.path.getsize(path) if os.path.exists(path) else gguf.write(path, shape, o.type)
     warm(path)
     peer = Peer()
     engine = peer.load(path, o.tokens + 64)["engine"]
