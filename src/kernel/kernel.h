@@ -49,6 +49,8 @@ struct spar__short_tile;
 typedef struct spar__short_product {
     /* x = scale·out → scale */
     real (*shorten)(int16_t *out, const real *x, int64_t n);
+    /* The same of n ≤ SPAR__SHORT_DEPTH weights in blocks; NULL for types with minima. */
+    real (*shorten_row[SPAR__N_TYPES])(int16_t *out, const void *row, int64_t n);
     /* n rows of k, an even number, into panels of product.cols rows */
     void (*pack)(int16_t *to, const int16_t *rows, int64_t k, int64_t n);
     void (*tile)(const struct spar__short_tile *tile);

@@ -89,6 +89,13 @@ static void pack_weights(const spar__thin *t, const cut *c, int64_t o, int64_t n
         int64_t cols = least(own->cols, n - j), stride = k;
         const char *from = element((const char *)t->w->data + (size_t)(o + j) * c->row_bytes, t->w->type, at);
         const real *rows = w->decoded;
+        if (c->shorts && spar__k()->shorts.shorten_row[t->w->type]) {
+            for (int64_t i = 0; i < cols; i++)
+                w->panel_scales[j + i] = spar__k()->shorts.shorten_row[t->w->type](
+                    w->short_rows + i * k, from + (size_t)i * c->row_bytes, k);
+            spar__k()->shorts.pack(w->short_panels + j * k, w->short_rows, k, cols);
+            continue;
+        }
         if (t->w->type == SPAR__F32) rows = (const real *)(const void *)from, stride = t->segments * t->width;
         else
             for (int64_t i = 0; i < cols; i++)

@@ -157,12 +157,49 @@ static void odd_rows(void **state) {
     }
 }
 
+/* Weights in blocks at once, and by way of what they decode to. */
+static void weights_in_blocks(void **state) {
+    (void)state;
+    enum { LENGTH = SPAR__SHORT_DEPTH };
+    const spar__kernels *const *tables;
+    int n = spar__kernels_all(&tables);
+    real x[LENGTH], decoded[LENGTH];
+    int16_t out[LENGTH];
+    char row[4 * LENGTH];
+    fill(x, LENGTH, 7);
+    for (int i = 0; i < 64; i++) x[i] *= (real)0.01; /* scales that differ */
+    for (int t = 0; t < n; t++)
+        for (int type = 0; type < SPAR__N_TYPES; type++) {
+            const spar__kernels *k = tables[t];
+            if (!k->shorts.shorten_row[type]) continue;
+            for (int64_t length = spar__type_of((spar__type)type)->block; length <= LENGTH; length *= 2) {
+                double worst = 0, top = 0;
+                k->encode[type](row, x, length);
+                k->decode[type](decoded, row, length);
+                real scale = k->shorts.shorten_row[type](out, row, length);
+                for (int64_t i = 0; i < length; i++) {
+                    double apart = fabs((double)(scale * (real)out[i]) - (double)decoded[i]);
+                    worst = apart > worst ? apart : worst;
+                    top = fabs((double)decoded[i]) > top ? fabs((double)decoded[i]) : top;
+                    assert_true(abs(out[i]) <= SPAR__SHORT_TOP);
+                }
+                /* Half of the last place, and what the factors of the scales leave out. */
+                if (!(worst <= 0.8 * (double)scale + 1e-9))
+                    fail_msg("%s %s of %lld: off by %g of %g, a place is %g", k->isa, spar__type_of((spar__type)type)->name,
+                             (long long)length, worst, top, (double)scale);
+                memset(row, 0, sizeof row);
+                assert_true(k->shorts.shorten_row[type](out, row, length) == 0);
+            }
+        }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_table),
         cmocka_unit_test(library),
         cmocka_unit_test(every_table_of_whole_numbers),
         cmocka_unit_test(odd_rows),
+        cmocka_unit_test(weights_in_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -163,7 +163,9 @@ static void tile(const spar__short_tile *t) {
 
 void SPAR__FN(fill_short)(spar__kernels *k) {
 #ifndef SPAR_REAL_DOUBLE
-    k->shorts = (spar__short_product){.shorten = shorten, .pack = pack, .tile = tile};
+    k->shorts.shorten = shorten;
+    k->shorts.pack = pack;
+    k->shorts.tile = tile;
 #else
     (void)k;
 #endif

@@ -162,6 +162,7 @@ SPAR__INLINE real quant_dot(const format f, unpacker unpack, const void *in, con
 
 #include "kernel/quant/dot.h"
 #include "kernel/quant/panel.h"
+#include "kernel/quant/short.h"
 
 #define SPAR__QUANT_DEFINE(NAME, name)                                                             \
     static void decode(real *out, const void *in, int64_t n) {                                     \
@@ -199,10 +200,14 @@ SPAR__INLINE real quant_dot(const format f, unpacker unpack, const void *in, con
     }                                                                                              \
     static void packed_tile(const spar__packed_tile *t) {                                          \
         panel_tile(self, unpack, t);                                                               \
+    }                                                                                              \
+    static real shorten_row(int16_t *out, const void *row, int64_t n) {                            \
+        return shorten_blocks(self, unpack, out, row, (int)n);                                     \
     }
 #define SPAR__QUANT_FILL(NAME)                                                                     \
     k->packed_dot[SPAR__##NAME] = packed_dot;                                                      \
-    k->packed_tile[SPAR__##NAME] = packed_tile;
+    k->packed_tile[SPAR__##NAME] = packed_tile;                                                    \
+    if (!self.has_min) k->shorts.shorten_row[SPAR__##NAME] = shorten_row;
 #endif
 
 #endif
