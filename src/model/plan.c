@@ -59,11 +59,18 @@ static double attention_flops(const spar__stack *s) {
     return flops;
 }
 
-/* For each token and layer some twenty vectors of width d_model that the backward pass needs. */
-static double activations(const spar_model *m, double rows) {
+/* For each token and layer some twenty vectors of width d_model that the backward pass needs. A reversible stack
+ * has those of one layer at a time, beside its streams and their gradients; one that is run again, beside the
+ * layers' inputs. */
+static double activations(const spar_model *m, double rows, bool recompute) {
     double n = 0;
-    for (int i = 0; i < m->n_stacks; i++)
-        n += rows * 20 * (double)m->stacks[i].shape.d_model * (double)m->stacks[i].shape.n_layers;
+    for (int i = 0; i < m->n_stacks; i++) {
+        const spar__stack *s = &m->stacks[i];
+        double layers = (double)s->shape.n_layers, vectors = 20 * layers;
+        if (layers > 0 && s->blocks[0].residual->reversible) vectors = 20 + 6;
+        else if (layers > 0 && recompute) vectors = 20 + layers;
+        n += rows * vectors * (double)s->shape.d_model;
+    }
     return n;
 }
 
@@ -84,7 +91,7 @@ static void plan(const spar_model *m, spar__type type, const json_t *train, spar
     /* Weights, gradients and two moments, and activations. */
     double rows = (double)json_integer_value(json_object_get(train, "batch")) *
                   (double)json_integer_value(json_object_get(train, "length"));
-    p.train_bytes = p.parameters * 16 + 4 * (uint64_t)activations(m, rows);
+    p.train_bytes = p.parameters * 16 + 4 * (uint64_t)activations(m, rows, json_is_true(json_object_get(train, "recompute")));
     *out = p;
 }
 

@@ -143,6 +143,28 @@ static void test_sizes(void **state) {
     }
 }
 
+/* Bytes of activations, of the plan: all but weights, gradients and moments. */
+static double planned_activations(const char *residual, int layers, bool recompute) {
+    char json[512];
+    spar_config *config;
+    spar_plan plan;
+    int n = snprintf(json, sizeof json, "{\"model\": {\"vocab_size\": 8, \"d_model\": 24, \"n_layers\": %d, \"residual\": "
+                                        "\"%s\", \"attention\": {\"n_heads\": 2}}, \"train\": {\"batch\": 4, \"length\": 32, "
+                                        "\"recompute\": %s}}", layers, residual, recompute ? "true" : "false");
+    if (spar_config_parse(json, (size_t)n, &config) || spar_config_plan(config, NULL, &plan)) fail_msg("%s", spar_error());
+    spar_config_free(config);
+    return (double)plan.train_bytes - 16 * (double)plan.parameters;
+}
+
+static void test_activations(void **state) {
+    (void)state;
+    double stored = planned_activations("pre-norm", 64, false), again = planned_activations("pre-norm", 64, true);
+    double reversible = planned_activations("reversible", 64, false);
+    assert_true(stored == 16 * planned_activations("pre-norm", 4, false));
+    assert_true(reversible > 0 && reversible == planned_activations("reversible", 4, false));
+    assert_true(reversible < again && again < stored / 8);
+}
+
 /* Settings that do not fit name those that do. */
 static void test_misfits(void **state) {
     (void)state;
@@ -172,7 +194,8 @@ static void test_misfits(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_plans), cmocka_unit_test(test_steps),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_plans), cmocka_unit_test(test_activations),
+                                       cmocka_unit_test(test_steps),
                                        cmocka_unit_test(test_sizes), cmocka_unit_test(test_misfits)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
