@@ -102,8 +102,9 @@ SPAR__INLINE vec_mask add_pairs(vec_mask s, int32_t pair, vec_mask b) {
 #elif defined SPAR_ISA_avx2
     return s + (vec_mask)_mm256_madd_epi16(_mm256_set1_epi32(pair), (__m256i)b);
 #else
-    vec_mask low = b << 16 >> 16, high = b >> 16;
-    return s + (pair << 16 >> 16) * low + (pair >> 16) * high;
+    typedef uint32_t bits __attribute__((vector_size(sizeof(vec_mask))));
+    vec_mask low = (vec_mask)((bits)b << 16) >> 16, high = b >> 16;
+    return s + (int16_t)pair * low + (pair >> 16) * high;
 #endif
 }
 
