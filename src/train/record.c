@@ -94,6 +94,10 @@ void spar__records_observe(spar__records *r, uint64_t step, const spar__observer
     if (r->metrics) spar__observer_each(observer, add_value, &(told){r, step});
 }
 
+void spar__records_flush(spar__records *r, uint64_t step) {
+    if (r->metrics && spar_metrics_flush(r->metrics)) missing(r, step);
+}
+
 spar_status spar__records_close(spar__records *r) {
     spar_status status = SPAR_OK;
     if (r->log) {

@@ -20,6 +20,8 @@ void spar__records_log(spar__records *records, uint64_t step, const spar__step_r
 void spar__records_add(spar__records *records, const spar_metrics_row *row);
 /* The same for what the layers told in a step. */
 void spar__records_observe(spar__records *records, uint64_t step, const spar__observer *observer);
+/* Writes what has been added, before a checkpoint: a run that goes on from there lacks nothing. */
+void spar__records_flush(spar__records *records, uint64_t step);
 spar_status spar__records_close(spar__records *records); /* frees it in either case */
 
 #endif

@@ -49,6 +49,7 @@ static spar_status save(spar__run *run) {
     if (!spar__trainer_finite(&run->trainer))
         return spar__fail(SPAR_ERR_NUMERIC, "step %llu: a weight is not finite",
                           (unsigned long long)run->trainer.step);
+    spar__records_flush(run->records, run->trainer.step);
     double start = spar__seconds();
     for (;;) {
         spar_status status =

@@ -207,6 +207,33 @@ static void test_recompute(void **state) {
     }
 }
 
+/* A run that is killed goes on from its checkpoint: metrics up to it are in the file by then. */
+static int see_metrics(void *context, const char *what, uint64_t done, uint64_t total, const char *text) {
+    (void)what, (void)total, (void)text;
+    size_t *seen = context;
+    spar_metrics *metrics;
+    double *x, *y;
+    if (done != 3) return 0;
+    assert_int_equal(spar_metrics_open(folder, &metrics), SPAR_OK);
+    assert_int_equal(spar_metrics_series(metrics, "loss", "step", &x, &y, seen), SPAR_OK);
+    spar_free(x);
+    spar_free(y);
+    spar_metrics_free(metrics);
+    return 0;
+}
+
+static void test_metrics_before_checkpoints(void **state) {
+    (void)state;
+    size_t seen = 0;
+    spar_train_result r;
+    spar_progress progress = {see_metrics, &seen};
+    snprintf(folder, sizeof folder, "%s", fresh());
+    spar_train_options options = into(folder);
+    options.progress = &progress;
+    assert_int_equal(train("train.steps=4 train.checkpoint_every=3", options, &r), SPAR_OK);
+    assert_int_equal(seen, 3);
+}
+
 static void test_threads(void **state) {
     (void)state;
     const char *settings = "train.steps=6 train.accumulation=2 train.clip=0.5";
@@ -388,8 +415,9 @@ static void test_minutes(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_learns),     cmocka_unit_test(test_resume),
-        cmocka_unit_test(test_recompute),
-        cmocka_unit_test(test_threads),    cmocka_unit_test(test_accumulation),
+        cmocka_unit_test(test_recompute),  cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_metrics_before_checkpoints),
+        cmocka_unit_test(test_accumulation),
         cmocka_unit_test(test_allocation), cmocka_unit_test(test_torture),
         cmocka_unit_test(test_numeric),    cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_refusals),   cmocka_unit_test(test_init),
