@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "base/cpu.h"
+#include "bench/bench.h"
 #include "block/block.h"
 #include "model/inside.h"
 #include "op/cache.h"
@@ -29,23 +30,6 @@ typedef struct side {
 } side;
 
 static real *pool;
-
-/* Weights out of one pool of normal numbers, each tensor from a place of its own. */
-static void fill_param(spar__param *p, int index) {
-    spar__tensor *v = &p->value;
-    size_t row = 0;
-    spar__row_bytes(v->type, (size_t)v->cols, &row);
-    double std = p->constant ? 0 : p->init;
-#pragma omp parallel for schedule(static)
-    for (int64_t r = 0; r < v->rows; r++) {
-        real *own = spar__array((size_t)v->cols, sizeof *own);
-        uint64_t at = (uint64_t)(r * 7919 + index * 104729);
-        for (int64_t c = 0; own && c < v->cols; c++)
-            own[c] = (real)((p->constant ? p->init : 0) + std * pool[(at + (uint64_t)c) % POOL]);
-        if (own) spar__k()->encode[v->type]((char *)v->data + (size_t)r * row, own, v->cols);
-        spar__free(own);
-    }
-}
 
 /* The weights' whole pages. */
 static size_t pages_of(const spar_model *m, char **begin) {
@@ -108,7 +92,7 @@ static spar_status create(side *s, const shape *p, bool sparse) {
     json_decref(config);
     SPAR_TRY(status);
     SPAR_TRY(spar__model_allocate(s->model, type));
-    for (int i = 0; i < spar__model_n_params(s->model); i++) fill_param(spar__model_param(s->model, i), i);
+    SPAR_TRY(spar__bench_weights_fill(s->model));
     SPAR_TRY(spar__model_prepare(s->model));
     mark_weights(s->model);
     if (!(s->arena = spar__arena_create(0))) return SPAR_ERR_MEMORY;

@@ -60,7 +60,7 @@ static spar_status measure_config(const job *j, int which, spar_bench_result *ou
     if (!status && !benches[which].run) {
         status = spar_bench_train(config, &j->options, out);
     } else if (!status) {
-        status = spar_model_create_as(config, j->type, 1, &model);
+        status = spar_bench_model(config, j->type, &model);
         if (!status) status = benches[which].run(model, &j->options, out);
     }
     spar_model_free(model);

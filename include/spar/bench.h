@@ -66,6 +66,10 @@ spar_status spar_bench_attention(const spar_model *model, const spar_bench_optio
 spar_status spar_bench_gemm(const spar_model *model, const spar_bench_options *options,
                             spar_bench_result *out);
 
+/* A new model for timing, with weights of `type` (NULL: f32): random like those of spar_model_create_as but laid in
+ * copies, so that billions take seconds. The caller frees it. */
+spar_status spar_bench_model(const spar_config *config, const char *type, spar_model **out);
+
 /* Operations per second of dense products (1,536³) on this machine; `int8`: of weights in q8_0 with vectors
  * of 8 bits, as prompts of quantised models have them. */
 spar_status spar_bench_products(double *f32, double *bf16, double *int8);
