@@ -67,10 +67,10 @@ static spar__tensor *run_stack(spar__pass *pass, const spar_model *m, const spar
     return s->narrow ? spar__linear(pass, x, s->narrow, NULL) : x;
 }
 
-/* In sessions nothing of a block is needed but its output: that takes the place of its input, and the rest goes.
- * So activations of a long prompt stay in the cache, and a first pass touches little new memory. */
+/* Without a backward pass nothing of a block is needed but its output: that takes the place of its input, and the rest
+ * goes. So activations of a long prompt or of many sentences stay in the cache, and a pass touches little new memory. */
 static spar__tensor *keep_output(spar__pass *pass, spar__arena_mark mark, spar__tensor *x, spar__tensor *y) {
-    bool needed = pass->recording || pass->bf16 || pass->observer || pass->watch || !pass->cache;
+    bool needed = pass->recording || pass->bf16 || pass->observer || pass->watch || pass->looker;
     if (needed || !x || !y || !spar__ok(pass) || x->rows != y->rows || x->cols != y->cols) return y;
     if (x != y) memcpy(spar__data(x), spar__data(y), (size_t)(y->rows * y->cols) * sizeof(real));
     spar__arena_rewind(pass->arena, mark);
