@@ -36,6 +36,12 @@ is "settings that do not exist" grep -q 'nearest is temperature' err
 is "settings are shown" grep -q '^temperature 0.5' err
 is "stats are shown" grep -q 'tokens of context' err
 is "quit leaves" test ! -s out
+talk --template chatml < <(printf '/help\n/exit\nnever\n')
+is "exit leaves" test ! -s out
+is "help lists every command" test "$(grep -c '^/' err)" = "$(grep -c '^    {"/[a-z]*", ".*", "' "$top/cli/chat.c")"
+talk --template chatml < <(printf '/load nothing.json\n/save\n/set top-k x\n/undo\n/retry\n')
+is "files that are not there" grep -q nothing.json err
+is "commands without what they need" test "$(grep -c 'expected a' err)" -ge 2
 
 # What does not fit is told; the conversation stays as it was and goes on.
 long=$(printf 'word %.0s' $(seq 400))

@@ -475,6 +475,57 @@ static void test_special_tokens(void **state) {
     free_case(&c);
 }
 
+/* ---- Chat templates ---- */
+
+static void write_beside(const char *folder, const char *name, const char *text) {
+    char path[PATH + 32];
+    snprintf(path, sizeof path, "%.900s/%s", folder, name);
+    expect_ok(spar__write_file(path, text, strlen(text)), path);
+}
+
+static void expect_template(const char *path, const char *want) {
+    spar_model *m;
+    expect_ok(spar_model_open(path, &m), path);
+    assert_non_null(spar_model_chat_template(m));
+    assert_string_equal(spar_model_chat_template(m), want);
+    spar_model_free(m);
+}
+
+/* Wherever it stands in a folder, it goes through published GGUF files and Spar's own, and back. */
+static void test_chat_template(void **state) {
+    (void)state;
+    static const char tokenizer[] =
+        "{\"added_tokens\": [{\"id\": 3, \"content\": \"<s>\", \"special\": true}], \"model\": {\"type\": \"BPE\", "
+        "\"vocab\": {\"a\": 0, \"b\": 1, \"ab\": 2, \"<s>\": 3}, \"merges\": [\"a b\"]}, \"pre_tokenizer\": {\"type\": "
+        "\"ByteLevel\", \"add_prefix_space\": false}, \"decoder\": {\"type\": \"ByteLevel\"}}";
+    static const struct {
+        const char *file, *text, *want;
+    } forms[] = {{"chat_template.jinja", "{{ messages[0].content }}\nä", "{{ messages[0].content }}\nä"},
+                 {"tokenizer_config.json", "{\"chat_template\": \"{{ 'x' }}\"}", "{{ 'x' }}"},
+                 {"tokenizer_config.json",
+                  "{\"chat_template\": [{\"name\": \"tool\", \"template\": \"t\"}, {\"name\": \"default\", \"template\": \"d\"}]}",
+                  "d"}};
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        char folder[PATH], gguf[PATH], own[PATH], name[32];
+        snprintf(folder, sizeof folder, "%s", changed(NULL, NULL));
+        write_beside(folder, "tokenizer.json", tokenizer);
+        write_beside(folder, forms[i].file, forms[i].text);
+        snprintf(name, sizeof name, "chat%d.gguf", rounds);
+        snprintf(gguf, sizeof gguf, "%s", scratch(name));
+        snprintf(name, sizeof name, "chatown%d.gguf", rounds);
+        snprintf(own, sizeof own, "%s", scratch(name));
+        snprintf(name, sizeof name, "chat%d", rounds++);
+        expect_template(folder, forms[i].want);
+        convert(folder, gguf, NULL);
+        expect_template(gguf, forms[i].want);
+        convert(gguf, own, "spar");
+        expect_template(own, forms[i].want);
+        snprintf(folder, sizeof folder, "%s", scratch(name));
+        convert(own, folder, "folder");
+        expect_template(folder, forms[i].want);
+    }
+}
+
 static void test_written_whole(void **state) {
     (void)state;
     spar_model *m;
@@ -503,6 +554,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_reference),  cmocka_unit_test(test_reference_gguf),
                                        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_published_keys),
                                        cmocka_unit_test(test_training), cmocka_unit_test(test_refused),
-                                       cmocka_unit_test(test_special_tokens), cmocka_unit_test(test_written_whole)};
+                                       cmocka_unit_test(test_special_tokens), cmocka_unit_test(test_chat_template),
+                                       cmocka_unit_test(test_written_whole)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
