@@ -145,9 +145,10 @@ static spar_status multiply_blocks(void *context) {
     for (int t = 0; t < TILES; t++)
         for (int r = 0; r < SIDE; r += SPAR__PACKED_ROWS) {
             int o = t * SPAR__PACKED_OUTPUTS;
-            spar__packed_tile tile = {b->w + (size_t)o * b->row_bytes, b->row_bytes, SPAR__PACKED_OUTPUTS,
-                                      SPAR__PACKED_ROWS, SIDE, b->packed + (size_t)r * packed_bytes,
-                                      b->y + (int64_t)r * SIDE + o, SIDE, 1, 0};
+            spar__packed_tile tile = {.w = b->w + (size_t)o * b->row_bytes, .row_bytes = b->row_bytes,
+                                      .n_out = SPAR__PACKED_OUTPUTS, .n_rows = SPAR__PACKED_ROWS, .n = SIDE,
+                                      .x = b->packed + (size_t)r * packed_bytes, .y = b->y + (int64_t)r * SIDE + o,
+                                      .y_stride = SIDE, .alpha = 1};
             k->packed_tile[SPAR__Q8_0](&tile);
         }
     return SPAR_OK;

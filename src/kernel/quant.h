@@ -27,16 +27,17 @@ static inline spar__packed spar__packed_at(const void *memory, int64_t n) {
 }
 
 enum {
-    SPAR__PACKED_OUTPUTS = 16,  /* weight rows of a tile: a multiple of the lanes of all sets */
+    SPAR__PACKED_OUTPUTS = 64,  /* most weight rows of a tile, which are taken by 16 */
     SPAR__PACKED_DEPTH = 512,   /* elements of them that are unpacked at once */
     SPAR__PACKED_ROWS = 256     /* most vectors of a tile */
 };
 
-/* y[r·y_stride + o] = alpha·w[o,:]·x[r,:] + beta·(what was there) for o < n_out ≤ 16 weight rows and n_rows ≤ 256 vectors. */
+/* y[r·y_stride + o] = alpha·w[o,:]·x[r,:] + beta·(what was there) for o < n_out ≤ 64 weight rows and n_rows ≤ 256 vectors. */
 typedef struct spar__packed_tile {
     const void *w;
     size_t row_bytes;
     int64_t n_out, n_rows, n;
+    int64_t n_next; /* rows after these that are wanted next: few vectors leave the time to fetch them */
     const char *x; /* packed vectors, spar__packed_bytes(n) apart */
     real *y;
     int64_t y_stride;

@@ -5,9 +5,9 @@
 #include "op/product.h"
 
 enum {
-    TILED_ROWS = 2,     /* from here on rows in blocks are unpacked once for all vectors */
     WEIGHTS_AT_ONCE = 64, /* weight rows that one iteration of a parallel loop takes */
-    WEIGHTS_OF_SEVERAL = 16, /* where several rows of x meet them: they stay in the cache */
+    STORED_OF_SEVERAL = 16, /* where several rows of x meet them: they stay in the cache */
+    WEIGHTS_OF_SEVERAL = 256, /* in blocks, where several rows of x meet them: while some are multiplied, others come */
     DECODED_AT_ONCE = 512 /* rows of a stored type decoded for one dense product */
 };
 
@@ -22,7 +22,7 @@ static void few_rows(spar__tensor *x, spar__tensor *w, real alpha, real beta, re
     const spar__kernels *k = spar__k();
     size_t row_bytes = 0;
     spar__row_bytes(w->type, (size_t)w->cols, &row_bytes);
-    int64_t step = x->rows > 1 ? WEIGHTS_OF_SEVERAL : WEIGHTS_AT_ONCE;
+    int64_t step = x->rows > 1 ? STORED_OF_SEVERAL : WEIGHTS_AT_ONCE;
     int at_once = steps_at_once(step * (int64_t)row_bytes);
 #pragma omp parallel for schedule(dynamic, at_once) if (w->rows * w->cols > 1 << 14)
     for (int64_t o = 0; o < w->rows; o += step) {
@@ -38,42 +38,53 @@ static void few_rows(spar__tensor *x, spar__tensor *w, real alpha, real beta, re
     }
 }
 
+/* Tiles of weight rows from o, which one thread takes after one another, times all vectors. */
+static void packed_tiles(const spar__tensor *w, int64_t o, int64_t end, spar__packed_tile tile, real *y) {
+    size_t packed_bytes = spar__packed_bytes(w->cols);
+    const char *x = tile.x;
+    int64_t rows = tile.n_rows;
+    for (; o < end; o += SPAR__PACKED_OUTPUTS) {
+        tile.n_out = end - o < SPAR__PACKED_OUTPUTS ? end - o : SPAR__PACKED_OUTPUTS;
+        tile.n_next = end - o - tile.n_out;
+        tile.w = (const char *)w->data + (size_t)o * tile.row_bytes;
+        for (int64_t r = 0; r < rows; r += SPAR__PACKED_ROWS) {
+            tile.n_rows = rows - r < SPAR__PACKED_ROWS ? rows - r : SPAR__PACKED_ROWS;
+            tile.x = x + (size_t)r * packed_bytes;
+            tile.y = y + r * w->rows + o;
+            spar__k()->packed_tile[w->type](&tile);
+        }
+    }
+}
+
 /* Types in blocks, in sessions: x is packed to 8 bits once. One vector meets row after row; several meet tiles of
  * rows, with the same bits, so neither batches nor chunks of a prompt change a result. */
 static void packed_rows(spar__pass *pass, const spar__tensor *x, const spar__tensor *w, real alpha,
                         real beta, real *y) {
     const spar__kernels *k = spar__k();
     size_t row_bytes = 0, packed_bytes = spar__packed_bytes(w->cols);
-    int64_t n = w->cols, rows = x->rows, step = SPAR__PACKED_OUTPUTS;
+    int64_t n = w->cols, rows = x->rows, step = WEIGHTS_AT_ONCE;
     spar__row_bytes(w->type, (size_t)n, &row_bytes);
+    if (rows > 1) step = w->rows >= 16 * WEIGHTS_OF_SEVERAL ? WEIGHTS_OF_SEVERAL : SPAR__PACKED_OUTPUTS;
     spar__arena_mark mark = spar__arena_here(pass->arena);
     char *packed = spar__take(pass, rows, packed_bytes);
     if (!packed) return;
-#pragma omp parallel for schedule(static) if (rows >= TILED_ROWS)
+#pragma omp parallel for schedule(static) if (rows > 1)
     for (int64_t r = 0; r < rows; r++)
         k->pack(packed + (size_t)r * packed_bytes, spar__data(x) + r * n, n);
-    if (rows < TILED_ROWS) step = WEIGHTS_AT_ONCE;
     int at_once = steps_at_once(step * (int64_t)row_bytes * (rows + 1) / 2);
 #pragma omp parallel for schedule(dynamic, at_once) if (w->rows * n > 1 << 14)
     for (int64_t o = 0; o < w->rows; o += step) {
         int64_t outputs = w->rows - o < step ? w->rows - o : step;
-        const char *at = (const char *)w->data + (size_t)o * row_bytes;
-        if (rows < TILED_ROWS) {
-            real part[WEIGHTS_AT_ONCE];
-            for (int64_t r = 0; r < rows; r++) {
-                real *out = y + r * w->rows + o;
-                k->packed_dot[w->type](part, at, row_bytes, packed + (size_t)r * packed_bytes, outputs, n);
-                for (int64_t i = 0; i < outputs; i++)
-                    out[i] = alpha * part[i] + (beta != 0 ? beta * out[i] : 0);
-            }
+        if (rows > 1) {
+            packed_tiles(w, o, o + outputs,
+                         (spar__packed_tile){.row_bytes = row_bytes, .n_rows = rows, .n = n, .x = packed,
+                                             .y_stride = w->rows, .alpha = alpha, .beta = beta}, y);
             continue;
         }
-        for (int64_t r = 0; r < rows; r += SPAR__PACKED_ROWS) {
-            int64_t some = rows - r < SPAR__PACKED_ROWS ? rows - r : SPAR__PACKED_ROWS;
-            spar__packed_tile tile = {at, row_bytes, outputs, some, n, packed + (size_t)r * packed_bytes,
-                                      y + r * w->rows + o, w->rows, alpha, beta};
-            k->packed_tile[w->type](&tile);
-        }
+        real part[WEIGHTS_AT_ONCE], *out = y + o;
+        k->packed_dot[w->type](part, (const char *)w->data + (size_t)o * row_bytes, row_bytes, packed, outputs, n);
+        for (int64_t i = 0; i < outputs; i++)
+            out[i] = alpha * part[i] + (beta != 0 ? beta * out[i] : 0);
     }
     spar__arena_rewind(pass->arena, mark);
 }

@@ -11,10 +11,10 @@
 #include "base/rng.h"
 #include "kernel/quant.h"
 
-enum { ROWS = 19, VECTORS = 11, WIDEST = 1312 };
+enum { DIFFERENT = 19, ROWS = 69, VECTORS = 21, WIDEST = 1312 };
 static const int64_t sizes[] = {32, 64, 96, 224, 256, 288, 512, 544, 768, 1280, 1312};
 
-static real x_[VECTORS][WIDEST], w_[ROWS][WIDEST], y_[WIDEST], z_[WIDEST];
+static real x_[VECTORS][WIDEST], w_[DIFFERENT][WIDEST], y_[WIDEST], z_[WIDEST];
 
 static void fill(real *x, int64_t n, uint64_t stream) {
     spar__rng rng = spar__rng_for(13, SPAR__RNG_TEST, stream, 0);
@@ -22,7 +22,7 @@ static void fill(real *x, int64_t n, uint64_t stream) {
 }
 
 static void fill_all(void) {
-    for (int r = 0; r < ROWS; r++) fill(w_[r], WIDEST, (uint64_t)r);
+    for (int r = 0; r < DIFFERENT; r++) fill(w_[r], WIDEST, (uint64_t)r);
     for (int v = 0; v < VECTORS; v++) fill(x_[v], WIDEST, (uint64_t)(100 + v));
     memset(w_[3], 0, sizeof w_[3]);
     memset(x_[2], 0, sizeof x_[2]);
@@ -50,7 +50,7 @@ static void check_bytes(const spar__kernels *k, const spar__kernels *plain, int 
     unsigned char *a = malloc(row + 1), *b = malloc(row);
     float importance[WIDEST];
     for (int64_t i = 0; i < n; i++) importance[i] = (float)(1 + i % 7);
-    for (int r = 0; r < ROWS; r++)
+    for (int r = 0; r < DIFFERENT; r++)
         for (int weighted = 0; weighted < 2; weighted++) {
             a[row] = 0xAA;
             k->quantise[type](a, w_[r], weighted ? importance : NULL, n);
@@ -99,7 +99,8 @@ static void check_products(const spar__kernels *k, const spar__kernels *plain, i
     unsigned char *w = malloc(ROWS * apart);
     char *packed = malloc(VECTORS * bytes), *again = malloc(bytes);
     float one[VECTORS][ROWS + 1], tile[VECTORS][ROWS + 3], first;
-    for (int r = 0; r < ROWS; r++) k->encode[type](w + (size_t)r * apart, w_[r], n);
+    for (int r = 0; r < DIFFERENT; r++) k->encode[type](w + (size_t)r * apart, w_[r], n);
+    for (int r = DIFFERENT; r < ROWS; r++) memcpy(w + (size_t)r * apart, w + (size_t)(r % DIFFERENT) * apart, row);
     for (int v = 0; v < VECTORS; v++) {
         memset(packed + (size_t)v * bytes, 0, bytes);
         memset(again, 0, bytes);
@@ -116,13 +117,14 @@ static void check_products(const spar__kernels *k, const spar__kernels *plain, i
                          v, (double)one[v][r], (double)first);
         }
     }
-    for (int rows = 1; rows <= VECTORS; rows++) {
+    for (int rows = 1; rows <= VECTORS; rows += rows < 9 ? 1 : 4) {
         for (int v = 0; v < VECTORS; v++)
             for (int r = 0; r < ROWS + 3; r++) tile[v][r] = 5;
         for (int o = 0; o < ROWS; o += SPAR__PACKED_OUTPUTS) {
             int outputs = ROWS - o < SPAR__PACKED_OUTPUTS ? ROWS - o : SPAR__PACKED_OUTPUTS;
-            spar__packed_tile t = {w + (size_t)o * apart, apart, outputs, rows, n, packed, &tile[0][o],
-                                   ROWS + 3, 1, 0};
+            spar__packed_tile t = {.w = w + (size_t)o * apart, .row_bytes = apart, .n_out = outputs, .n_rows = rows,
+                                   .n = n, .n_next = ROWS - o - outputs, .x = packed, .y = &tile[0][o],
+                                   .y_stride = ROWS + 3, .alpha = 1};
             k->packed_tile[type](&t);
         }
         for (int v = 0; v < VECTORS; v++) {
@@ -131,7 +133,8 @@ static void check_products(const spar__kernels *k, const spar__kernels *plain, i
             for (int r = v < rows ? ROWS : 0; r < ROWS + 3; r++) assert_true(tile[v][r] == 5);
         }
     }
-    spar__packed_tile t = {w, apart, 3, 2, n, packed, &tile[0][0], ROWS + 3, 2, 3};
+    spar__packed_tile t = {.w = w, .row_bytes = apart, .n_out = 3, .n_rows = 2, .n = n, .x = packed, .y = &tile[0][0],
+                           .y_stride = ROWS + 3, .alpha = 2, .beta = 3};
     for (int v = 0; v < 2; v++) tile[v][2] = (float)v;
     k->packed_tile[type](&t);
     for (int v = 0; v < 2; v++) assert_true(tile[v][2] == 2 * one[v][2] + 3 * (float)v);
