@@ -1,7 +1,9 @@
 /* Products of a token's modules, or a few tokens', with stored weights. The sum over k is cut into units of a size
  * that the shape alone decides: each decodes and packs its columns of the weights, which stay in the cache for all
- * rows, and is made by one thread; the units' sums are added in their order. In sessions with weights in blocks, slices are rounded to 12 bits (kernel/isa/short.c). While a slice is multiplied, the next one is
- * on its way from memory: its pieces of rows are too short for the processor to see them coming. */
+ * rows, and is made by one thread; the units' sums are added in their order. While a slice is multiplied, the next one
+ * is on its way from memory: its pieces of rows are too short for the processor to see them coming.
+ * In sessions with weights in blocks, slices are rounded to 12 bits (kernel/isa/short.c). Rows of A that overlap by
+ * modules are then rounded module by module, once. */
 #include <omp.h>
 #include <string.h>
 
@@ -32,12 +34,16 @@ typedef struct cut {
     int64_t sums;               /* of an output: ranges of columns in all */
     int64_t depth;              /* of a slice */
     bool shorts;                /* in whole numbers */
+    int64_t modules;            /* of a segment's overlapping rows, lda each, that are rounded once; or 0 */
     size_t row_bytes, scale_bytes;
 } cut;
 
 static cut cut_of(const spar__pass *pass, const spar__thin *t) {
     int64_t step = spar__type_of(t->w->type)->block, whole = t->segments * t->width;
     if (t->scale) step = step > spar__type_of(t->scale->type)->block ? step : spar__type_of(t->scale->type)->block;
+    bool shorts = spar__rounds(pass), by_module = shorts && !t->scale && t->width % t->lda == 0 &&
+                                                  t->lda % step == 0 && t->lda <= DEPTH;
+    if (by_module) step = t->lda;
     int64_t wanted = least(MOST_UNITS, ceil_div(t->rows * t->n * whole, UNIT)), cols = spar__k()->product.cols;
     cut c = {.per_segment = least(ceil_div(wanted, t->segments), ceil_div(t->width, DEPTH / 2))};
     c.width = ceil_div(ceil_div(t->width, c.per_segment), step) * step;
@@ -47,11 +53,18 @@ static cut cut_of(const spar__pass *pass, const spar__thin *t) {
     c.ranges = c.sums >= wanted || t->scale ? 1 : least(ceil_div(wanted, c.sums), ceil_div(t->n, cols));
     c.outputs = ceil_div(ceil_div(t->n, c.ranges), cols) * cols;
     c.ranges = ceil_div(t->n, c.outputs);
-    c.shorts = spar__rounds(pass);
+    c.shorts = shorts;
+    if (by_module) c.depth = t->lda, c.modules = t->rows - 1 + t->width / t->lda;
     spar__row_bytes(t->w->type, (size_t)whole, &c.row_bytes);
     if (t->scale) spar__row_bytes(t->scale->type, (size_t)t->width, &c.scale_bytes);
     return c;
 }
+
+/* Of all threads: the modules as whole numbers [groups, segments, modules, even lda], and their scales. */
+typedef struct rounded {
+    int16_t *shorts;
+    real *scales;
+} rounded;
 
 /* Of a thread: panels of the weights, decoded rows of one, scaled rows of A; or all of it in whole numbers. */
 typedef struct workspace {
@@ -133,19 +146,28 @@ typedef struct ahead {
     size_t bytes; /* of a row */
 } ahead;
 
-/* out [m, n] (+)= rows [s, s + m) of group g, times the panels. */
-static void multiply(const spar__thin *t, const cut *c, const real *a, int64_t s, int64_t m, int64_t n, int64_t at,
+/* Where a group's rows of a slice are: as they are, or rounded already. */
+typedef struct factor {
+    const real *a;
+    const int16_t *shorts; /* NULL: not yet */
+    const real *scales;
+} factor;
+
+/* out [m, n] (+)= rows [s, s + m) of A, times the panels. */
+static void multiply(const spar__thin *t, const cut *c, const factor *f, int64_t s, int64_t m, int64_t n, int64_t at,
                      int64_t k, bool add, const workspace *w, const ahead *next, real *out) {
     int64_t cols = spar__k()->product.cols, lda = t->scale ? k : t->lda;
-    const real *rows = t->scale ? w->scaled : a + s * t->lda;
-    if (t->scale) scale_rows(t, c, a, s, m, at, k, w->scaled);
-    if (c->shorts) shorten_rows(rows, lda, m, k, w->short_rows, w->row_scales);
+    const real *rows = t->scale ? w->scaled : f->a + s * t->lda;
+    const int16_t *shorts = f->shorts ? f->shorts + s * even(k) : w->short_rows;
+    const real *scales = f->shorts ? f->scales + s : w->row_scales;
+    if (t->scale) scale_rows(t, c, f->a, s, m, at, k, w->scaled);
+    if (c->shorts && !f->shorts) shorten_rows(rows, lda, m, k, w->short_rows, w->row_scales);
     for (int64_t j = 0; j < n; j += cols) {
         int64_t some = least(cols, n - j);
         if (next) prefetch_rows(next->rows + (size_t)j * c->row_bytes, c->row_bytes, some, next->bytes);
         if (c->shorts)
-            spar__k()->shorts.tile(&(spar__short_tile){m, some, even(k), w->short_rows, w->short_panels + j * even(k),
-                                                       w->row_scales, w->panel_scales + j, add, out + j, n});
+            spar__k()->shorts.tile(&(spar__short_tile){m, some, even(k), shorts, w->short_panels + j * even(k), scales,
+                                                       w->panel_scales + j, add, out + j, n});
         else
             spar__k()->product.tile(&(spar__tile){.m = m, .n = some, .k = k, .a = rows, .lda = lda,
                                                   .b = w->panels + j * k, .alpha = 1, .beta = add, .c = out + j,
@@ -153,18 +175,30 @@ static void multiply(const spar__thin *t, const cut *c, const real *a, int64_t s
     }
 }
 
+static factor factor_of(const spar__thin *t, const cut *c, const rounded *r, int64_t g, int64_t segment, int64_t at) {
+    int64_t i = g * t->segments + segment;
+    factor f = {.a = t->a[i] + at};
+    if (!c->modules) return f;
+    int64_t module = i * c->modules + at / t->lda;
+    f.shorts = r->shorts + module * even(t->lda);
+    f.scales = r->scales + module;
+    return f;
+}
+
 /* Sums of unit (segment, columns [from, from + width), outputs [o, o + n)) into out [groups·rows, n]. */
 static void run_unit(const spar__thin *t, const cut *c, int64_t segment, int64_t from, int64_t width, int64_t o,
-                     int64_t n, const workspace *w, real *out) {
+                     int64_t n, const rounded *r, const workspace *w, real *out) {
     for (int64_t l = 0; l < width; l += c->depth) {
         int64_t k = least(c->depth, width - l), at = from + l, begin = segment * t->width + at;
         const char *weights = (const char *)t->w->data + (size_t)o * c->row_bytes;
         ahead next = {element(weights, t->w->type, begin + k), size_of(t->w->type, least(k, t->width - at - k))};
         pack_weights(t, c, o, n, begin, k, w);
-        for (int64_t g = 0; g < t->groups; g++)
+        for (int64_t g = 0; g < t->groups; g++) {
+            factor f = factor_of(t, c, r, g, segment, at);
             for (int64_t s = 0; s < t->rows; s += BAND)
-                multiply(t, c, t->a[g * t->segments + segment] + at, s, least(BAND, t->rows - s), n, at, k, l > 0, w,
-                         g + s ? NULL : &next, out + (g * t->rows + s) * n);
+                multiply(t, c, &f, s, least(BAND, t->rows - s), n, at, k, l > 0, w, g + s ? NULL : &next,
+                         out + (g * t->rows + s) * n);
+        }
     }
 }
 
@@ -209,16 +243,26 @@ void spar__thin_product(spar__pass *pass, const spar__thin *t) {
     spar__arena_mark mark = spar__arena_here(pass->arena);
     real *parts = spar__take(pass, c.sums * m * c.outputs * c.ranges, sizeof *parts);
     char *scratch = spar__take(pass, parallel ? spar__threads() : 1, each);
+    int64_t modules = t->groups * t->segments * c.modules;
+    rounded r = {NULL, NULL};
+    if (modules) {
+        r.shorts = spar__take(pass, modules * even(t->lda), sizeof *r.shorts);
+        r.scales = spar__take(pass, modules, sizeof *r.scales);
+    }
     if (spar__ok(pass)) {
 #pragma omp parallel if (parallel)
         {
             workspace w;
             lay_out(t, &c, scratch + (size_t)omp_get_thread_num() * each, &w);
 #pragma omp for schedule(static)
+            for (int64_t i = 0; i < modules; i++)
+                shorten_rows(t->a[i / c.modules] + i % c.modules * t->lda, 0, 1, t->lda, r.shorts + i * even(t->lda),
+                             r.scales + i);
+#pragma omp for schedule(static)
             for (int64_t u = 0; u < c.sums * c.ranges; u++) {
                 int64_t p = u / c.ranges, o = u % c.ranges * c.outputs, n = least(c.outputs, t->n - o);
                 int64_t from = p % c.per_segment * c.width;
-                run_unit(t, &c, p / c.per_segment, from, least(c.width, t->width - from), o, n, &w,
+                run_unit(t, &c, p / c.per_segment, from, least(c.width, t->width - from), o, n, &r, &w,
                          parts + (o * c.sums + p * n) * m);
             }
 #pragma omp for schedule(static)
