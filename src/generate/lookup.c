@@ -1,5 +1,5 @@
 /* Prompt look-up decoding (Saxena 2023): where the newest tokens have occurred before, what followed them then is
- * the draft. */
+ * the draft; where that reaches the end of the text, the draft itself goes on. */
 #include "generate/lookup.h"
 
 #include <string.h>
@@ -11,7 +11,8 @@ size_t spar__lookup(const int32_t *history, size_t count, size_t most, int32_t *
         for (size_t at = count > n ? count - n : 0; at-- > 0;) {
             if (memcmp(history + at, history + count - n, n * sizeof *history) != 0) continue;
             size_t found = 0;
-            for (size_t i = at + n; i < count && found < most; i++) drafts[found++] = history[i];
+            for (size_t i = at + n; found < most; i++, found++)
+                drafts[found] = i < count ? history[i] : drafts[i - count];
             return found;
         }
     return 0;
