@@ -259,7 +259,6 @@ SPAR__INLINE void strip_terms(const format f, const strip *w, const spar__packed
         else
             for (int s = 0; s < STRIPS; s++)
                 for (int v = 0; v < vectors; v++) sum[s][v] = vec_all(0);
-#pragma GCC unroll 1
         for (; i >> level & 1; level++)
             for (int s = 0; s < STRIPS; s++)
                 for (int v = 0; v < vectors; v++) sum[s][v] += waiting[level][s][v];
