@@ -6,8 +6,8 @@ llama.cpp (PyPI xllamacpp) must give the same greedy tokens, or of an encoder th
 folder, whose logits or states in transformers must equal Spar's. Prints a table; exits 1 on any difference. A model that
 no published GGUF file can describe is said to be so.
 
-llama.cpp (of 2026-10) has limits of its own: it applies no sliding window in architecture llama, so that windowed models
-are compared within their window; it cannot load T5 whose stacks differ in depth; and its 8-bit products round otherwise,
+llama.cpp (of 2026-10) has limits of its own: it applies no sliding window in the architectures llama and mistral3, so that
+windowed models are compared within their window; it cannot load T5 whose stacks differ in depth; and its 8-bit products round otherwise,
 so that of quantised files only the first tokens are compared.
 """
 import argparse

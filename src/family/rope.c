@@ -60,6 +60,7 @@ json_t *spar__config_rope(spar__config_reader *r, double base, double fraction, 
     const char *type = json_string_value(json_object_get(scaling, "rope_type"));
     if (!type) type = json_string_value(json_object_get(scaling, "type"));
     if (!type) type = "default";
+    if (strcmp(type, "su") == 0) type = "longrope"; /* its name at first */
     bool scaled = strcmp(type, "default") != 0;
     base = spar__config_real(r, "rope_theta", base);
     fraction = spar__config_real(r, "partial_rotary_factor", fraction);
