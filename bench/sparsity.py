@@ -14,9 +14,9 @@ import concurrent.futures
 import glob
 import json
 import os
-import shutil
 import subprocess
 import sys
+import tempfile
 
 from common import ROOT, SPAR, save, say, spar
 
@@ -107,11 +107,9 @@ def train(base, variants, o, runs):
     """Every run by itself, first seeds first; the report then finds them."""
     def one(job):
         seed, name = job
-        scrap = os.path.join(o.folder, f"scrap-{name}-{seed}")
-        os.makedirs(scrap, exist_ok=True)
-        r = report(base, {name: variants[name]}, o, os.path.join(scrap, "one.json"), runs, "--seeds", "1",
-                   "--seed", str(seed), "--threads", "1")
-        shutil.rmtree(scrap)
+        with tempfile.TemporaryDirectory() as scrap:
+            r = report(base, {name: variants[name]}, o, os.path.join(scrap, "one.json"), runs, "--seeds", "1",
+                       "--seed", str(seed), "--threads", "1")
         say(f"  {name}, seed {seed}: {r['variants'][0]['loss']['mean']:.4f}")
 
     with concurrent.futures.ThreadPoolExecutor(o.jobs) as pool:
