@@ -107,6 +107,9 @@ typedef struct spar__kernels {
      * apart; and y += a·(one row) ---- */
     void (*rows_dot[SPAR__N_TYPES])(real *y, const void *w, size_t row_bytes, const real *x,
                                     int64_t n_rows, int64_t n);
+    /* y[v·y_apart + r] = w[r,:]·x[v,:] for n_x vectors x [n_x, n], with the same bits; NULL for types in blocks */
+    void (*rows_dots[SPAR__N_TYPES])(real *y, int64_t y_apart, const void *w, size_t row_bytes, const real *x,
+                                     int64_t n_x, int64_t n_rows, int64_t n);
     void (*row_axpy[SPAR__N_TYPES])(real *y, real a, const void *row, int64_t n);
     /* a row to and from a stored type */
     void (*encode[SPAR__N_TYPES])(void *out, const real *x, int64_t n);

@@ -17,7 +17,7 @@ static int steps_at_once(int64_t step_bytes) {
     return step_bytes < BYTES_AT_ONCE ? (int)(BYTES_AT_ONCE / step_bytes) : 1;
 }
 
-/* Each weight row is read once, at the speed of memory. */
+/* Each weight row is read once, at the speed of memory; at most SPAR__TOGETHER rows of x. */
 static void few_rows(spar__tensor *x, spar__tensor *w, real alpha, real beta, real *y) {
     const spar__kernels *k = spar__k();
     size_t row_bytes = 0;
@@ -28,12 +28,16 @@ static void few_rows(spar__tensor *x, spar__tensor *w, real alpha, real beta, re
     for (int64_t o = 0; o < w->rows; o += step) {
         int64_t n = w->rows - o < step ? w->rows - o : step;
         const char *rows = (const char *)w->data + (size_t)o * row_bytes;
-        real part[WEIGHTS_AT_ONCE];
+        real parts[SPAR__TOGETHER][WEIGHTS_AT_ONCE];
+        if (x->rows > 1 && k->rows_dots[w->type])
+            k->rows_dots[w->type](parts[0], WEIGHTS_AT_ONCE, rows, row_bytes, spar__data(x), x->rows, n, w->cols);
+        else
+            for (int64_t r = 0; r < x->rows; r++)
+                k->rows_dot[w->type](parts[r], rows, row_bytes, spar__data(x) + r * x->cols, n, w->cols);
         for (int64_t r = 0; r < x->rows; r++) {
             real *out = y + r * w->rows + o;
-            k->rows_dot[w->type](part, rows, row_bytes, spar__data(x) + r * x->cols, n, w->cols);
             for (int64_t i = 0; i < n; i++)
-                out[i] = alpha * part[i] + (beta != 0 ? beta * out[i] : 0);
+                out[i] = alpha * parts[r][i] + (beta != 0 ? beta * out[i] : 0);
         }
     }
 }

@@ -172,12 +172,41 @@ static void rows_times_vector(void **state) {
         }
 }
 
+/* Several vectors at once give the bits that each gives alone. */
+static void rows_times_vectors(void **state) {
+    (void)state;
+    enum { VECTORS = 8, N = 77, W = 5 };
+    static real x[VECTORS * N], alone[W], together[VECTORS * (W + 1)];
+    static char stored[W * N * sizeof(real)];
+    const spar__kernels *const *tables;
+    int n_tables = spar__kernels_all(&tables);
+    fill(x, VECTORS * N, 5);
+    for (int t = 0; t < n_tables; t++)
+        for (int type = 0; type < SPAR__N_TYPES; type++) {
+            const spar__kernels *k = tables[t];
+            size_t row = 0;
+            if (!k->rows_dots[type]) continue;
+            spar__row_bytes((spar__type)type, N, &row);
+            for (int r = 0; r < W; r++) k->encode[type](stored + (size_t)r * row, x + r, N);
+            for (int count = 1; count <= VECTORS; count++) {
+                for (int i = 0; i < VECTORS * (W + 1); i++) together[i] = -7;
+                k->rows_dots[type](together, W + 1, stored, row, x, count, W, N);
+                for (int v = 0; v < count; v++) {
+                    k->rows_dot[type](alone, stored, row, x + v * N, W, N);
+                    assert_memory_equal(alone, together + v * (W + 1), sizeof alone);
+                    assert_true(together[v * (W + 1) + W] == -7);
+                }
+            }
+        }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_half_number),
         cmocka_unit_test(rounding_to_nearest_even),
         cmocka_unit_test(blocks_of_q8_0),
         cmocka_unit_test(rows_times_vector),
+        cmocka_unit_test(rows_times_vectors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

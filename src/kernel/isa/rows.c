@@ -3,7 +3,7 @@
 #include "kernel/isa/functions.h"
 #include "kernel/isa/vec.h"
 
-enum { UNROLL = 4, FAR = 1024 };
+enum { UNROLL = 4, FAR = 1024, TOGETHER = 3 /* vectors that meet a row at once */ };
 
 /* `type` is constant in each use. */
 SPAR__INLINE vec load(spar__type type, const char *row, int64_t i) {
@@ -27,19 +27,59 @@ SPAR__INLINE real load_one(spar__type type, const char *row, int64_t i) {
     }
 }
 
-SPAR__INLINE real row_dot(spar__type type, const char *row, const real *x, int64_t n) {
-    vec s[UNROLL] = {{0}};
+/* A row times `count` vectors, apart numbers apart: each sum has the same order whatever their number. `count` is
+ * constant in each use. */
+SPAR__INLINE void row_dots(spar__type type, int count, const char *row, const real *x, int64_t apart, int64_t n,
+                           real *y, int64_t y_apart) {
+    vec s[TOGETHER][UNROLL] = {{{0}}};
     int64_t i = 0;
     for (; i + UNROLL * SPAR__LANES <= n; i += UNROLL * SPAR__LANES) {
         int64_t size = type == SPAR__F32 ? (int64_t)sizeof(real) : 2;
         __builtin_prefetch(row + i * size + FAR);
-        for (int j = 0; j < UNROLL; j++)
-            s[j] += load(type, row, i + j * SPAR__LANES) * vec_load(x + i + j * SPAR__LANES);
+        for (int j = 0; j < UNROLL; j++) {
+            vec w = load(type, row, i + j * SPAR__LANES);
+            for (int v = 0; v < count; v++) s[v][j] += w * vec_load(x + v * apart + i + j * SPAR__LANES);
+        }
     }
-    for (; i + SPAR__LANES <= n; i += SPAR__LANES) s[0] += load(type, row, i) * vec_load(x + i);
-    real sum = vec_sum((s[0] + s[1]) + (s[2] + s[3]));
-    for (; i < n; i++) sum += load_one(type, row, i) * x[i];
-    return sum;
+    for (; i + SPAR__LANES <= n; i += SPAR__LANES) {
+        vec w = load(type, row, i);
+        for (int v = 0; v < count; v++) s[v][0] += w * vec_load(x + v * apart + i);
+    }
+    for (int v = 0; v < count; v++) {
+        real sum = vec_sum((s[v][0] + s[v][1]) + (s[v][2] + s[v][3]));
+        for (int64_t k = i; k < n; k++) sum += load_one(type, row, k) * x[v * apart + k];
+        y[v * y_apart] = sum;
+    }
+}
+
+SPAR__INLINE real row_dot(spar__type type, const char *row, const real *x, int64_t n) {
+    real y;
+    row_dots(type, 1, row, x, 0, n, &y, 0);
+    return y;
+}
+
+SPAR__INLINE void several(spar__type type, real *y, int64_t y_apart, const void *w, size_t row_bytes, const real *x,
+                          int64_t n_x, int64_t n_rows, int64_t n) {
+    for (int64_t r = 0; r < n_rows; r++) {
+        const char *row = (const char *)w + (size_t)r * row_bytes;
+        int64_t v = 0;
+        for (; v + TOGETHER <= n_x; v += TOGETHER)
+            row_dots(type, TOGETHER, row, x + v * n, n, n, y + v * y_apart + r, y_apart);
+        for (; v < n_x; v++) row_dots(type, 1, row, x + v * n, n, n, y + v * y_apart + r, y_apart);
+    }
+}
+
+static void rows_dots_f32(real *y, int64_t y_apart, const void *w, size_t row_bytes, const real *x, int64_t n_x,
+                          int64_t n_rows, int64_t n) {
+    several(SPAR__F32, y, y_apart, w, row_bytes, x, n_x, n_rows, n);
+}
+static void rows_dots_f16(real *y, int64_t y_apart, const void *w, size_t row_bytes, const real *x, int64_t n_x,
+                          int64_t n_rows, int64_t n) {
+    several(SPAR__F16, y, y_apart, w, row_bytes, x, n_x, n_rows, n);
+}
+static void rows_dots_bf16(real *y, int64_t y_apart, const void *w, size_t row_bytes, const real *x, int64_t n_x,
+                           int64_t n_rows, int64_t n) {
+    several(SPAR__BF16, y, y_apart, w, row_bytes, x, n_x, n_rows, n);
 }
 
 static void rows_dot_f32(real *y, const void *w, size_t row_bytes, const real *x, int64_t n_rows,
@@ -139,6 +179,9 @@ void SPAR__FN(fill_rows)(spar__kernels *k) {
     k->rows_dot[SPAR__F32] = rows_dot_f32;
     k->rows_dot[SPAR__F16] = rows_dot_f16;
     k->rows_dot[SPAR__BF16] = rows_dot_bf16;
+    k->rows_dots[SPAR__F32] = rows_dots_f32;
+    k->rows_dots[SPAR__F16] = rows_dots_f16;
+    k->rows_dots[SPAR__BF16] = rows_dots_bf16;
     k->row_axpy[SPAR__F32] = row_axpy_f32;
     k->row_axpy[SPAR__F16] = row_axpy_f16;
     k->row_axpy[SPAR__BF16] = row_axpy_bf16;
