@@ -39,12 +39,12 @@ def choices(path, other, text):
 
 
 def measure(name, path, o):
-    base = spar("eval", "--model", path, "--file", o.text)
-    rows = {"f32": {"perplexity": base["perplexity"]}}
+    rows = {"f32": None}
     for kind in o.types.split(","):
         out = os.path.join(o.folder, f"{name}-{kind}.gguf")
         made = spar("quantize", path, out, "--type", kind, "--eval", o.text)
         r = made["eval"]
+        rows["f32"] = {"perplexity": r["perplexity_original"]}
         rows[kind] = {"perplexity": r["perplexity"], "worse": r["perplexity"] / r["perplexity_original"] - 1,
                       "kl": r["kl_divergence"], "bits": made["bits_per_weight"]}
         if name == "sparse":
