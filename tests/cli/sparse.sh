@@ -1,6 +1,6 @@
 #!/bin/bash
 # Whole sparse models of the authors' code through the command line: logits, greedy continuation and
-# loss of tests/golden/data/sparse/*/model, and of $SPAR_GOLDEN/sparse where it is set.
+# loss of tests/golden/data/scaling/*/model, and of $SPAR_GOLDEN/sparse where it is set.
 . "$(dirname "$0")/support/lib.sh"
 has logits && has generate && has eval || exit 77
 
@@ -40,7 +40,7 @@ if "loss" in case and "source" not in case:
     loss = json.loads(run("eval", "--tokens", whole, "--json"))["nll"]
     assert abs(loss - case["loss"]) <= 1e-4, loss
 END
-folders=("$top"/tests/golden/data/sparse/*/model)
+folders=("$top"/tests/golden/data/scaling/*/model)
 [ -z "${SPAR_GOLDEN:-}" ] || folders+=("$SPAR_GOLDEN"/sparse/*/model)
 for model in "${folders[@]}"; do
     folder=$(dirname "$model")
