@@ -10,13 +10,6 @@
 #include "kernel/isa/vec.h"
 
 enum { QUERIES = SPAR_TILE_QUERIES, KEYS = 64, FEW = 4 };
-#if defined SPAR_ISA_avx512
-enum { ROWS = 12 };
-#elif defined SPAR_ISA_avx2
-enum { ROWS = 6 };
-#else
-enum { ROWS = 4 };
-#endif
 
 static int64_t padded(int64_t n) { return (n + 15) / 16 * 16; }
 
@@ -66,7 +59,7 @@ static size_t lay_out(workspace *w, real *memory, int64_t head_dim, int64_t valu
 SPAR__INLINE void product_rows(int rows, int64_t from, int64_t to, int64_t n, int64_t depth, const real *a,
                                int64_t a_row, int64_t a_step, const real *b, real *c) {
     for (int64_t j = from; j < to; j += 2 * SPAR__LANES) {
-        vec sum[ROWS][2];
+        vec sum[VEC_ROWS][2];
         bool two = j + 2 * SPAR__LANES <= to;
         for (int i = 0; i < rows; i++) {
             sum[i][0] = vec_load(c + i * n + j);
@@ -99,12 +92,12 @@ SPAR__INLINE void product_rows(int rows, int64_t from, int64_t to, int64_t n, in
 SPAR__INLINE void product_group(int rows, int64_t from, int64_t to, int64_t n, int64_t depth, const real *a,
                                 int64_t a_row, int64_t a_step, const real *b, real *c) {
     if (depth <= 0) return;
-    if (rows == ROWS) product_rows(ROWS, from, to, n, depth, a, a_row, a_step, b, c);
+    if (rows == VEC_ROWS) product_rows(VEC_ROWS, from, to, n, depth, a, a_row, a_step, b, c);
     else product_rows(1, from, to, n, depth, a, a_row, a_step, b, c);
 }
 
 /* Of m rows, those that go together from row i on. */
-static int group_at(int64_t i, int64_t m) { return i + ROWS <= m ? ROWS : 1; }
+static int group_at(int64_t i, int64_t m) { return i + VEC_ROWS <= m ? VEC_ROWS : 1; }
 
 /* C[m, KEYS] += A·B, the columns that are seen; rows of A are `depth` long. */
 static void product_columns(const workspace *w, int m, int64_t depth, const real *a, const real *b, real *c) {

@@ -5,13 +5,6 @@
 #include "kernel/isa/vec.h"
 #include "kernel/packed.h"
 
-#if defined SPAR_ISA_avx512
-enum { ROWS = 12 };
-#elif defined SPAR_ISA_avx2
-enum { ROWS = 6 };
-#else
-enum { ROWS = 4 };
-#endif
 enum { COLS = 2 * SPAR__LANES };
 
 /* ---- Packing ---- */
@@ -38,8 +31,8 @@ SPAR__INLINE void pack_straight(real *to, const real *from, int64_t ld, int64_t 
 }
 
 static void pack_rows(real *to, const real *a, int64_t lda, int64_t m, int64_t k) {
-    for (int64_t i = 0; i < m; i += ROWS)
-        pack_straight(to + i * k, a + i, lda, k, m - i < ROWS ? m - i : ROWS, ROWS);
+    for (int64_t i = 0; i < m; i += VEC_ROWS)
+        pack_straight(to + i * k, a + i, lda, k, m - i < VEC_ROWS ? m - i : VEC_ROWS, VEC_ROWS);
 }
 
 static void pack_cols(real *to, const real *b, int64_t ldb, bool turned, int64_t k, int64_t n) {
@@ -50,17 +43,17 @@ static void pack_cols(real *to, const real *b, int64_t ldb, bool turned, int64_t
     }
 }
 
-/* ---- ROWS × COLS numbers of C ---- */
+/* ---- VEC_ROWS × COLS numbers of C ---- */
 
 typedef struct sums {
-    vec v[ROWS][2];
+    vec v[VEC_ROWS][2];
 } sums;
 
 SPAR__INLINE void multiply_packed(sums *s, const real *a, const real *b, int64_t k) {
 #pragma GCC unroll 1 /* all registers are taken: more would be spilled */
-    for (int64_t l = 0; l < k; l++, a += ROWS, b += COLS) {
+    for (int64_t l = 0; l < k; l++, a += VEC_ROWS, b += COLS) {
         vec b0 = vec_load(b), b1 = vec_load(b + SPAR__LANES);
-        for (int i = 0; i < ROWS; i++) {
+        for (int i = 0; i < VEC_ROWS; i++) {
             vec x = vec_all(a[i]);
             s->v[i][0] += x * b0;
             s->v[i][1] += x * b1;
@@ -68,11 +61,11 @@ SPAR__INLINE void multiply_packed(sums *s, const real *a, const real *b, int64_t
     }
 }
 
-SPAR__INLINE void multiply_rows(sums *s, const real *const a[ROWS], const real *b, int64_t k) {
+SPAR__INLINE void multiply_rows(sums *s, const real *const a[VEC_ROWS], const real *b, int64_t k) {
 #pragma GCC unroll 1
     for (int64_t l = 0; l < k; l++, b += COLS) {
         vec b0 = vec_load(b), b1 = vec_load(b + SPAR__LANES);
-        for (int i = 0; i < ROWS; i++) {
+        for (int i = 0; i < VEC_ROWS; i++) {
             vec x = vec_all(a[i][l]);
             s->v[i][0] += x * b0;
             s->v[i][1] += x * b1;
@@ -81,7 +74,7 @@ SPAR__INLINE void multiply_rows(sums *s, const real *const a[ROWS], const real *
 }
 
 static void store_edge(const spar__tile *t, const sums *s, int64_t i, int64_t j) {
-    for (int64_t r = 0; r < ROWS && i + r < t->m; r++)
+    for (int64_t r = 0; r < VEC_ROWS && i + r < t->m; r++)
         for (int64_t q = 0; q < COLS && j + q < t->n; q++) {
             real *c = t->c + (i + r) * t->ldc + j + q;
             real sum = t->alpha * s->v[r][q / SPAR__LANES][q % SPAR__LANES];
@@ -96,25 +89,25 @@ SPAR__INLINE void store_whole(const spar__tile *t, const sums *s, int64_t i, int
     for (int h = 0; h < 2; h++, c += SPAR__LANES) {
         vec bias = t->bias ? vec_load(t->bias + j + h * SPAR__LANES) : vec_all(0);
         if (t->beta == 0)
-            for (int r = 0; r < ROWS; r++) vec_store(c + r * t->ldc, alpha * s->v[r][h] + bias);
+            for (int r = 0; r < VEC_ROWS; r++) vec_store(c + r * t->ldc, alpha * s->v[r][h] + bias);
         else
-            for (int r = 0; r < ROWS; r++)
+            for (int r = 0; r < VEC_ROWS; r++)
                 vec_store(c + r * t->ldc, alpha * s->v[r][h] + bias + beta * vec_load(c + r * t->ldc));
     }
 }
 
 static void product(const spar__tile *t) {
     for (int64_t j = 0; j < t->n; j += COLS)
-        for (int64_t i = 0; i < t->m; i += ROWS) {
+        for (int64_t i = 0; i < t->m; i += VEC_ROWS) {
             const real *b = t->b + j * t->k;
-            bool whole = i + ROWS <= t->m && j + COLS <= t->n;
+            bool whole = i + VEC_ROWS <= t->m && j + COLS <= t->n;
             sums s = {0};
-            for (int r = 0; whole && r < ROWS; r++) __builtin_prefetch(t->c + (i + r) * t->ldc + j, 1);
+            for (int r = 0; whole && r < VEC_ROWS; r++) __builtin_prefetch(t->c + (i + r) * t->ldc + j, 1);
             if (t->packed) {
                 multiply_packed(&s, t->a + i * t->k, b, t->k);
             } else {
-                const real *rows[ROWS];
-                for (int r = 0; r < ROWS; r++)
+                const real *rows[VEC_ROWS];
+                for (int r = 0; r < VEC_ROWS; r++)
                     rows[r] = t->a + (i + r < t->m ? i + r : t->m - 1) * t->lda;
                 multiply_rows(&s, rows, b, t->k);
             }
@@ -125,7 +118,7 @@ static void product(const spar__tile *t) {
 
 void SPAR__FN(fill_product)(spar__kernels *k) {
     k->product = (spar__packed_product){
-        .rows = ROWS,
+        .rows = VEC_ROWS,
         .cols = COLS,
         .pack_rows = pack_rows,
         .pack_cols = pack_cols,

@@ -8,13 +8,6 @@
 
 #ifndef SPAR_REAL_DOUBLE
 
-#if defined SPAR_ISA_avx512
-enum { ROWS = 12 };
-#elif defined SPAR_ISA_avx2
-enum { ROWS = 6 };
-#else
-enum { ROWS = 4 };
-#endif
 enum { COLS = 2 * SPAR__LANES }; /* as product.cols: pairs of numbers take the room of one float */
 
 /* Whole numbers nearest to x·factor, ties to even; the largest |x| so far. */
@@ -26,9 +19,6 @@ SPAR__INLINE void round_some(int16_t *out, const real *x, vec factor) {
     __m256i both = _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xd8);
     _mm256_storeu_si256((__m256i_u *)(void *)out, both);
 }
-SPAR__INLINE vec larger(vec top, vec x) {
-    return (vec)_mm256_max_ps((__m256)((vec_mask)x & 0x7fffffff), (__m256)top);
-}
 #else
 enum { AT_ONCE = SPAR__LANES };
 typedef int16_t shorts __attribute__((vector_size(SPAR__LANES * 2)));
@@ -38,8 +28,9 @@ SPAR__INLINE void round_some(int16_t *out, const real *x, vec factor) {
     shorts all = __builtin_convertvector(whole, shorts);
     memcpy(out, &all, sizeof all);
 }
-SPAR__INLINE vec larger(vec top, vec x) { return vec_max((vec)((vec_mask)x & 0x7fffffff), top); }
 #endif
+
+SPAR__INLINE vec larger(vec top, vec x) { return vec_max((vec)((vec_mask)x & 0x7fffffff), top); }
 
 /* The largest |x|, or what is not a number if one of them is not finite. */
 static real largest_of(const real *x, int64_t n) {
@@ -92,7 +83,7 @@ static void pack(int16_t *to, const int16_t *b, int64_t k, int64_t n) {
 }
 
 typedef struct sums {
-    vec_mask v[ROWS][2];
+    vec_mask v[VEC_ROWS][2];
 } sums;
 
 /* s + the sums of pairs of x·b. */
@@ -120,13 +111,13 @@ SPAR__INLINE vec_mask load_pairs(const int16_t *b) {
     return v;
 }
 
-SPAR__INLINE void multiply(sums *s, const int16_t *const a[ROWS], const int16_t *b, int64_t k) {
+SPAR__INLINE void multiply(sums *s, const int16_t *const a[VEC_ROWS], const int16_t *b, int64_t k) {
 #pragma GCC unroll 16
-    for (int i = 0; i < ROWS; i++) s->v[i][0] = s->v[i][1] = (vec_mask){0};
+    for (int i = 0; i < VEC_ROWS; i++) s->v[i][0] = s->v[i][1] = (vec_mask){0};
 #pragma GCC unroll 1 /* all registers are taken: more would be spilled */
     for (int64_t l = 0; l < k; l += 2, b += 2 * COLS) {
         vec_mask b0 = load_pairs(b), b1 = load_pairs(b + COLS);
-        for (int i = 0; i < ROWS; i++) {
+        for (int i = 0; i < VEC_ROWS; i++) {
             int32_t pair = pair_at(a[i] + l);
             s->v[i][0] = add_pairs(s->v[i][0], pair, b0);
             s->v[i][1] = add_pairs(s->v[i][1], pair, b1);
@@ -135,7 +126,7 @@ SPAR__INLINE void multiply(sums *s, const int16_t *const a[ROWS], const int16_t 
 }
 
 SPAR__INLINE void store(const spar__short_tile *t, const sums *s, int64_t i, int64_t j) {
-    for (int64_t r = 0; r < ROWS && i + r < t->m; r++)
+    for (int64_t r = 0; r < VEC_ROWS && i + r < t->m; r++)
         for (int h = 0; h < 2; h++) {
             int64_t at = j + h * SPAR__LANES;
             real *c = t->c + (i + r) * t->ldc + at;
@@ -151,9 +142,9 @@ SPAR__INLINE void store(const spar__short_tile *t, const sums *s, int64_t i, int
 
 static void tile(const spar__short_tile *t) {
     for (int64_t j = 0; j < t->n; j += COLS)
-        for (int64_t i = 0; i < t->m; i += ROWS) {
-            const int16_t *rows[ROWS];
-            for (int r = 0; r < ROWS; r++) rows[r] = t->a + (i + r < t->m ? i + r : t->m - 1) * t->k;
+        for (int64_t i = 0; i < t->m; i += VEC_ROWS) {
+            const int16_t *rows[VEC_ROWS];
+            for (int r = 0; r < VEC_ROWS; r++) rows[r] = t->a + (i + r < t->m ? i + r : t->m - 1) * t->k;
             sums s;
             multiply(&s, rows, t->b + j * t->k, t->k);
             store(t, &s, i, j);

@@ -21,6 +21,15 @@
 #define SPAR__LANES 4
 #endif
 
+/* Rows of a product's tile, two vectors wide, that the registers hold beside one row of the other factor. */
+#if defined SPAR_ISA_avx512
+enum { VEC_ROWS = 12 };
+#elif defined SPAR_ISA_avx2
+enum { VEC_ROWS = 6 };
+#else
+enum { VEC_ROWS = 4 };
+#endif
+
 typedef real vec __attribute__((vector_size(SPAR__LANES * sizeof(real))));
 typedef real vec_unaligned
     __attribute__((vector_size(SPAR__LANES * sizeof(real)), aligned(sizeof(real)), may_alias));
@@ -45,8 +54,17 @@ SPAR__INLINE vec vec_all(real a) {
 SPAR__INLINE vec vec_select(vec_mask mask, vec yes, vec no) {
     return (vec)((mask & (vec_mask)yes) | (~mask & (vec_mask)no));
 }
+/* a > b ? a : b */
 SPAR__INLINE vec vec_max(vec a, vec b) {
+#if defined SPAR_REAL_DOUBLE
     return vec_select(a > b, a, b);
+#elif defined SPAR_ISA_avx512
+    return (vec)_mm512_max_ps((__m512)a, (__m512)b);
+#elif defined SPAR_ISA_avx2
+    return (vec)_mm256_max_ps((__m256)a, (__m256)b);
+#else
+    return vec_select(a > b, a, b);
+#endif
 }
 
 /* Halves are added until one number is left: the same tree for all inputs. */
