@@ -35,6 +35,12 @@ SPAR__INLINE __m256i halves(__m256i a, __m256i b, __m256i c, __m256i d) {
     return _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
 }
 
+/* Of eight vectors, the sums of each in its lane. */
+SPAR__INLINE __m256i eight_sums(const __m256i v[8]) {
+    __m256i a = halves(v[0], v[1], v[2], v[3]), b = halves(v[4], v[5], v[6], v[7]);
+    return _mm256_add_epi32(_mm256_permute2x128_si256(a, b, 0x20), _mm256_permute2x128_si256(a, b, 0x31));
+}
+
 /* Sums of four pairs of groups of 32, [a a a a b b b b] each, in order. */
 SPAR__INLINE void store_pairs(__m256i v0, __m256i v1, __m256i v2, __m256i v3, int32_t *sums) {
     const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
@@ -87,14 +93,12 @@ SPAR__INLINE void group_sums(const format f, const int8_t *q, const int8_t *p, i
 #endif
     __m256i v[GROUPS];
     for (int g = 0; g < GROUPS; g++) v[g] = products(f, q + 32 * g, p + 32 * g);
-    __m256i a = halves(v[0], v[1], v[2], v[3]), b = halves(v[4], v[5], v[6], v[7]);
     if (f.group == 32) {
-        __m256i low = _mm256_permute2x128_si256(a, b, 0x20);
-        __m256i high = _mm256_permute2x128_si256(a, b, 0x31);
-        _mm256_store_si256((__m256i *)sums, _mm256_add_epi32(low, high));
+        _mm256_store_si256((__m256i *)sums, eight_sums(v));
         return;
     }
-    /* a = [0 2 4 6 | 1 3 5 7] */
+    /* [0 2 4 6 | 1 3 5 7] */
+    __m256i a = halves(v[0], v[1], v[2], v[3]), b = halves(v[4], v[5], v[6], v[7]);
     const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
     _mm256_store_si256((__m256i *)sums, _mm256_permutevar8x32_epi32(a, order));
     _mm256_store_si256((__m256i *)(sums + 8), _mm256_permutevar8x32_epi32(b, order));
@@ -208,8 +212,7 @@ SPAR__INLINE void dot_eight_blocks(const format f, unpacker unpack, const unsign
     __m256i v[8];
     for (int r = 0; r < 8; r++) unpack(row + (size_t)r * row_bytes, q[r], s + r, m + r);
     for (int r = 0; r < 8; r++) v[r] = products(f, q[r], x->p);
-    __m256i a = halves(v[0], v[1], v[2], v[3]), b = halves(v[4], v[5], v[6], v[7]);
-    whole8 whole = (whole8)_mm256_add_epi32(_mm256_permute2x128_si256(a, b, 0x20), _mm256_permute2x128_si256(a, b, 0x31));
+    whole8 whole = (whole8)eight_sums(v);
     whole -= f.offset * x->sums32[0];
     float8 terms = __builtin_convertvector(whole, float8) * (load8(s) * x->d[0]);
     if (f.has_min) terms += load8(m) * x->scaled32[0];
