@@ -9,10 +9,10 @@
 #include <sys/mman.h>
 
 #include "base/cpu.h"
-#include "bench/bench.h"
 #include "block/block.h"
 #include "model/inside.h"
 #include "op/cache.h"
+#include "spar/bench.h"
 
 enum { PAST = 16, POOL = 1 << 20 };
 
@@ -82,18 +82,14 @@ static spar_status create(side *s, const shape *p, bool sparse) {
         snprintf(inside, sizeof inside, "\"feedforward\": {\"kind\": \"dense\", \"activation\": \"relu\", \"d_ff\": %ld}",
                  p->dense);
     int n = snprintf(text, sizeof text,
-                     "{\"vocab_size\": 16, \"context\": 64, \"d_model\": %ld, \"n_layers\": 1, \"position\": \"none\", "
-                     "\"attention\": {\"n_heads\": %ld}, %s}",
+                     "{\"model\": {\"vocab_size\": 16, \"context\": 64, \"d_model\": %ld, \"n_layers\": 1, \"position\": \"none\", "
+                     "\"attention\": {\"n_heads\": %ld}, %s}}",
                      p->d, p->heads, inside);
-    json_t *config = json_loadb(text, (size_t)n, 0, NULL);
-    spar__type type;
-    if (!spar__type_find(p->type, &type)) return spar__fail(SPAR_ERR_ARGUMENT, "type '%s'", p->type);
-    spar_status status = spar__model_build(config, &s->model);
-    json_decref(config);
+    spar_config *config;
+    SPAR_TRY(spar_config_parse(text, (size_t)n, &config));
+    spar_status status = spar_bench_model(config, p->type, &s->model);
+    spar_config_free(config);
     SPAR_TRY(status);
-    SPAR_TRY(spar__model_allocate(s->model, type));
-    SPAR_TRY(spar__bench_weights_fill(s->model));
-    SPAR_TRY(spar__model_prepare(s->model));
     mark_weights(s->model);
     if (!(s->arena = spar__arena_create(0))) return SPAR_ERR_MEMORY;
     return spar__model_cache_create(s->model, 1, 64, 1, SPAR__F32, &s->cache);

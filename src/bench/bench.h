@@ -29,9 +29,6 @@ spar_status spar__bench_weights(const spar_model *model, double *bytes, double *
                                 double *flops_per_token);
 double spar__bench_piece(const spar_model *model); /* spar_bench_result.piece_bytes */
 
-/* Weights of a model whose memory is there (spar_bench_model). */
-spar_status spar__bench_weights_fill(spar_model *model);
-
 /* Uniform in [−1, 1): the same numbers for the same stream. */
 void spar__bench_fill(spar__real *values, size_t count, uint64_t stream);
 void spar__bench_tokens(int32_t *tokens, size_t count, int32_t vocab_size);

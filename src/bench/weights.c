@@ -43,11 +43,11 @@ static spar_status fill_constant(const spar__tensor *v, double value) {
     return SPAR_OK;
 }
 
-spar_status spar__bench_weights_fill(spar_model *m) {
+static spar_status fill(spar_model *m, uint64_t seed) {
     spar__real *pool = spar__array(POOL, sizeof *pool), *scaled = spar__array(POOL, sizeof *scaled);
     char *stored = spar__array(POOL, sizeof(spar__real));
     spar_status status = pool && scaled && stored ? SPAR_OK : SPAR_ERR_MEMORY;
-    spar__rng rng = spar__rng_for(1, SPAR__RNG_TEST, 2, 0);
+    spar__rng rng = spar__rng_for(seed, SPAR__RNG_TEST, 2, 0);
     for (uint64_t i = 0; !status && i < POOL; i++) pool[i] = (spar__real)spar__rng_normal(&rng, i);
     for (int i = 0; !status && i < spar__model_n_params(m); i++) {
         const spar__param *p = spar__model_param(m, i);
@@ -68,16 +68,5 @@ spar_status spar__bench_weights_fill(spar_model *m) {
 }
 
 spar_status spar_bench_model(const spar_config *config, const char *type, spar_model **out) {
-    spar__type stored = SPAR__F32;
-    if (type && !spar__type_find(type, &stored))
-        return spar__fail(SPAR_ERR_ARGUMENT, "type '%s': expected one of %s", type, spar__type_names());
-    spar_model *m;
-    SPAR_TRY(spar__kernels_choose());
-    SPAR_TRY(spar__model_build(json_object_get(config->root, "model"), &m));
-    spar_status status = spar__model_allocate(m, stored);
-    if (!status) status = spar__model_prepare(m);
-    if (!status) status = spar__bench_weights_fill(m);
-    if (status) spar_model_free(m);
-    else *out = m;
-    return status;
+    return spar__model_create_with(config, type, fill, 1, out);
 }

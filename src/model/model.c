@@ -111,8 +111,9 @@ static spar_status initialise_all(spar_model *m, uint64_t seed) {
     return SPAR_OK;
 }
 
-spar_status spar_model_create_as(const spar_config *config, const char *type, uint64_t seed,
-                                 spar_model **out) {
+spar_status spar__model_create_with(const spar_config *config, const char *type,
+                                    spar_status (*fill)(spar_model *model, uint64_t seed), uint64_t seed,
+                                    spar_model **out) {
     spar__type stored = SPAR__F32;
     if (type && !spar__type_find(type, &stored))
         return spar__fail(SPAR_ERR_ARGUMENT, "type '%s': expected one of %s", type,
@@ -122,10 +123,15 @@ spar_status spar_model_create_as(const spar_config *config, const char *type, ui
     SPAR_TRY(spar__model_build(json_object_get(config->root, "model"), &m));
     spar_status status = spar__model_allocate(m, stored);
     if (!status) status = spar__model_prepare(m);
-    if (!status) status = initialise_all(m, seed);
+    if (!status) status = fill(m, seed);
     if (status) spar_model_free(m);
     else *out = m;
     return status;
+}
+
+spar_status spar_model_create_as(const spar_config *config, const char *type, uint64_t seed,
+                                 spar_model **out) {
+    return spar__model_create_with(config, type, initialise_all, seed, out);
 }
 
 spar_status spar_model_create(const spar_config *config, uint64_t seed, spar_model **out) {

@@ -27,6 +27,10 @@ void spar__options_free(const spar_option *options, void *values);
  * Built from a "model" section with its parameters described, but no weights; each then gets them,
  * in files that the model adopts or in memory that it owns; then the positions' tables are made. */
 spar_status spar__model_build(const json_t *config, spar_model **out);
+/* A new model with weights of `type` (NULL: f32), which `fill` makes. */
+spar_status spar__model_create_with(const spar_config *config, const char *type,
+                                    spar_status (*fill)(spar_model *model, uint64_t seed), uint64_t seed,
+                                    spar_model **out);
 /* The model closes these with itself; NULL = none. */
 void spar__model_adopt(spar_model *model, struct spar__gguf *file, struct spar__st *tensors);
 /* Memory for weights that had to be copied, freed with the model; NULL without memory. Once. */
