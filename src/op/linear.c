@@ -29,7 +29,7 @@ static void few_rows(spar__tensor *x, spar__tensor *w, real alpha, real beta, re
         int64_t n = w->rows - o < step ? w->rows - o : step;
         const char *rows = (const char *)w->data + (size_t)o * row_bytes;
         real parts[SPAR__TOGETHER][WEIGHTS_AT_ONCE];
-        if (x->rows > 1 && k->rows_dots[w->type])
+        if (k->rows_dots[w->type])
             k->rows_dots[w->type](parts[0], WEIGHTS_AT_ONCE, rows, row_bytes, spar__data(x), x->rows, n, w->cols);
         else
             for (int64_t r = 0; r < x->rows; r++)
