@@ -148,18 +148,19 @@ const json_t *spar__model_generation(const spar_model *m, const char *key) {
     return json_is_null(value) ? NULL : value;
 }
 
-/* Ends are in config.json too, where generation_config.json names none. */
 size_t spar_model_special(const spar_model *m, const char *key, int32_t *ids, size_t most) {
     const json_t *value = spar__model_generation(m, key);
+    bool ends = strcmp(key, "eos_token_id") == 0;
     size_t n = 0;
-    if (!value) value = json_object_get(json_object_get(spar__model_source(m), "config"), strcmp(key, "eos_token_id") ? "" : key);
+    /* Ends are in config.json too, where generation_config.json names none. */
+    if (!value && ends) value = json_object_get(json_object_get(spar__model_source(m), "config"), key);
     if (json_is_integer(value) && most) ids[n++] = (int32_t)json_integer_value(value);
     for (size_t i = 0; i < json_array_size(value) && n < most; i++) {
         const json_t *item = json_array_get(value, i);
         if (json_array_size(item) == 1) item = json_array_get(item, 0);
         if (json_is_integer(item)) ids[n++] = (int32_t)json_integer_value(item);
     }
-    int32_t end = m->tokenizer && strcmp(key, "eos_token_id") == 0 ? spar_tokenizer_eos(m->tokenizer) : -1;
+    int32_t end = m->tokenizer && ends ? spar_tokenizer_eos(m->tokenizer) : -1;
     if (!n && end >= 0 && most) ids[n++] = end;
     return n;
 }
