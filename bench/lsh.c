@@ -4,32 +4,18 @@
  * One thread, CPU time, forward and backward, buckets twice the chunks of the sequence. Recall is of the 8 largest
  * scores before a query, for tokens that are one of 256 vectors with noise (a repeated vocabulary) and for
  * independent ones. */
+#include "choose.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "attention/lsh.h"
 #include "base/cpu.h"
 #include "model/inside.h"
 
 enum { HEAD_DIM = 64, TOP = 8, SAMPLES = 64, REPEATS = 5 };
-
-static double seconds(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static spar__choice choose(const char *text, int64_t context, int heads) {
-    spar__shape shape = {.context = context, .n_heads = heads};
-    spar__choice out = {0};
-    json_t *value = json_loads(text, JSON_DECODE_ANY, NULL);
-    if (spar__choose_pattern(value, "model", &shape, NULL, &out)) fprintf(stderr, "%s\n", spar_error()), exit(1);
-    json_decref(value);
-    return out;
-}
 
 static int ascending(const void *a, const void *b) { return (*(const double *)a > *(const double *)b) - (*(const double *)a < *(const double *)b); }
 

@@ -3,11 +3,12 @@
  * One thread, CPU time, a head of 64, the least of rounds in which the lengths take turns. Prints nanoseconds for
  * each key that a query sees, forward and backward, and how far a length lies from their mean. Without
  * names: all but band and causal. */
+#include "choose.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/cpu.h"
 #include "model/inside.h"
@@ -26,21 +27,6 @@ static const struct {
     {"band", "{\"kind\": \"band\", \"width\": 128}", 1},
     {"causal", "\"causal\"", 1},
 };
-
-static double seconds(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static spar__choice choose(const char *text, int64_t context, int heads) {
-    spar__shape shape = {.context = context, .n_heads = heads};
-    spar__choice out = {0};
-    json_t *value = json_loads(text, JSON_DECODE_ANY, NULL);
-    if (spar__choose_pattern(value, "model", &shape, NULL, &out)) fprintf(stderr, "%s\n", spar_error()), exit(1);
-    json_decref(value);
-    return out;
-}
 
 /* A pattern at one length, with what its passes need. */
 typedef struct subject {
