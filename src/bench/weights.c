@@ -9,12 +9,6 @@
 
 enum { POOL = 1 << 20 }; /* numbers; a multiple of every type's block */
 
-/* Bytes of n numbers, whole blocks. */
-static size_t bytes_of(spar__type type, int64_t n) {
-    const spar__type_traits *t = spar__type_of(type);
-    return (size_t)(n / t->block) * t->block_bytes;
-}
-
 /* Columns [from, to) of all rows, with deviation `std`. */
 static void lay(const spar__tensor *v, int64_t from, int64_t to, double std, int index, const spar__real *pool,
                 spar__real *scaled, char *stored) {
@@ -23,11 +17,11 @@ static void lay(const spar__tensor *v, int64_t from, int64_t to, double std, int
     spar__k()->encode[v->type](stored, scaled, POOL);
 #pragma omp parallel for schedule(static)
     for (int64_t r = 0; r < v->rows; r++) {
-        char *to_row = (char *)v->data + (size_t)r * bytes_of(v->type, v->cols) + bytes_of(v->type, from);
+        char *to_row = (char *)v->data + (size_t)r * spar__bytes_of(v->type, v->cols) + spar__bytes_of(v->type, from);
         for (int64_t c = 0; c < n;) {
             int64_t at = (r * 7919 + c / block + index * 104729) % places * block;
             int64_t some = n - c < POOL - at ? n - c : POOL - at;
-            memcpy(to_row + bytes_of(v->type, c), stored + bytes_of(v->type, at), bytes_of(v->type, some));
+            memcpy(to_row + spar__bytes_of(v->type, c), stored + spar__bytes_of(v->type, at), spar__bytes_of(v->type, some));
             c += some;
         }
     }
@@ -38,7 +32,7 @@ static spar_status fill_constant(const spar__tensor *v, double value) {
     if (!row) return SPAR_ERR_MEMORY;
     for (int64_t c = 0; c < v->cols; c++) row[c] = (spar__real)value;
     for (int64_t r = 0; r < v->rows; r++)
-        spar__k()->encode[v->type]((char *)v->data + (size_t)r * bytes_of(v->type, v->cols), row, v->cols);
+        spar__k()->encode[v->type]((char *)v->data + (size_t)r * spar__bytes_of(v->type, v->cols), row, v->cols);
     spar__free(row);
     return SPAR_OK;
 }

@@ -108,7 +108,7 @@ static spar__attention_args args_of(const spar__pass *pass, const attend *a, int
         spar__cache_view vs = spar__cache_at(pass->cache, pass->layer, a->track + 1, s->slot);
         const spar__type_traits *type = spar__type_of(ks.type);
         int64_t part = kv / ks.stride, within = kv % ks.stride;
-        size_t offset = (size_t)part * ks.plane_bytes + (size_t)(within / type->block) * type->block_bytes;
+        size_t offset = (size_t)part * ks.plane_bytes + spar__bytes_of(ks.type, within);
         args.k = (char *)ks.rows + offset;
         args.v = (char *)vs.rows + offset;
         args.k_stride = args.v_stride = ks.stride;

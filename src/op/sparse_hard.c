@@ -108,8 +108,7 @@ static void output_of(const spar__sparse_pass *s, const stored *w, spar__sparse_
     const spar__kernels *k = spar__k();
     real *y = spar__data(s->y) + c.begin * s->d, a[SPAR__SPARSE_CHUNK];
     int32_t index[SPAR__SPARSE_CHUNK];
-    const spar__type_traits *type = spar__type_of(w->type);
-    size_t skip = (size_t)(from / type->block) * type->block_bytes;
+    size_t skip = spar__bytes_of(w->type, from);
     bool direct = w->type != SPAR__F32 && w->half_bytes && k->row_axpy[w->type];
     for (int64_t r = 0; r < c.rows; r++) {
         if (s->bias) memcpy(y + r * s->d + from, spar__data(&s->bias->value) + from, (size_t)(to - from) * sizeof *y);

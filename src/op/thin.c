@@ -73,11 +73,7 @@ typedef struct workspace {
     real *panel_scales, *row_scales;
 } workspace;
 
-static size_t size_of(spar__type type, int64_t n) {
-    const spar__type_traits *traits = spar__type_of(type);
-    return (size_t)(n / traits->block) * traits->block_bytes;
-}
-static const char *element(const char *row, spar__type type, int64_t i) { return row + size_of(type, i); }
+static const char *element(const char *row, spar__type type, int64_t i) { return row + spar__bytes_of(type, i); }
 
 static void prefetch_rows(const char *row, size_t row_bytes, int64_t n, size_t bytes) {
     for (int64_t i = 0; i < n; i++, row += row_bytes)
@@ -127,7 +123,7 @@ static void scale_rows(const spar__thin *t, const cut *c, const real *a, int64_t
                        real *out) {
     const spar__tensor *d = t->scale;
     int64_t next = least(k, t->width - at - k);
-    size_t ahead = size_of(d->type, next);
+    size_t ahead = spar__bytes_of(d->type, next);
     for (int64_t i = 0; i < n; i++, out += k) {
         const char *from = element((const char *)d->data + (size_t)(s + i) * c->scale_bytes, d->type, at);
         prefetch_rows(element(from, d->type, k), c->scale_bytes, 1, ahead);
@@ -191,7 +187,7 @@ static void run_unit(const spar__thin *t, const cut *c, int64_t segment, int64_t
     for (int64_t l = 0; l < width; l += c->depth) {
         int64_t k = least(c->depth, width - l), at = from + l, begin = segment * t->width + at;
         const char *weights = (const char *)t->w->data + (size_t)o * c->row_bytes;
-        ahead next = {element(weights, t->w->type, begin + k), size_of(t->w->type, least(k, t->width - at - k))};
+        ahead next = {element(weights, t->w->type, begin + k), spar__bytes_of(t->w->type, least(k, t->width - at - k))};
         pack_weights(t, c, o, n, begin, k, w);
         for (int64_t g = 0; g < t->groups; g++) {
             factor f = factor_of(t, c, r, g, segment, at);

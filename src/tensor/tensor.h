@@ -35,6 +35,11 @@ bool spar__type_find(const char *name, spar__type *out);
 const char *spar__type_names(void);
 /* Bytes of a row of `cols` elements (a multiple of the block); false on overflow or a remainder. */
 bool spar__row_bytes(spar__type type, size_t cols, size_t *bytes);
+/* The same of n numbers known to be whole blocks within a row that is there. */
+static inline size_t spar__bytes_of(spar__type type, int64_t n) {
+    const spar__type_traits *t = spar__type_of(type);
+    return (size_t)(n / t->block) * t->block_bytes;
+}
 
 typedef struct spar__tensor {
     void *data;
